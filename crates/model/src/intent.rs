@@ -1,0 +1,145 @@
+//! Intents: what the house asks of a provider.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AttemptId, ByteCount, HostId, ImageId, InstallationId, InstanceId, NicSpec};
+
+/// What marks a guest as made by one attempt of one installation. The mark
+/// alone proves nothing: copies of a guest carry it too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Mark {
+    /// The installation.
+    pub installation: InstallationId,
+    /// The instance.
+    pub instance: InstanceId,
+    /// The attempt.
+    pub attempt: AttemptId,
+}
+
+impl fmt::Display for Mark {
+    /// `innkeeper/1 <installation> <instance> <attempt>`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "innkeeper/1 {} {} {}",
+            self.installation, self.instance, self.attempt
+        )
+    }
+}
+
+impl Mark {
+    /// The mark in a guest's description: the first line that is one.
+    pub fn parse(description: &str) -> Option<Self> {
+        description.lines().find_map(|line| {
+            let mut words = line.trim().strip_prefix("innkeeper/1 ")?.split(' ');
+            let mark = Self {
+                installation: words.next()?.parse().ok()?,
+                instance: words.next()?.parse().ok()?,
+                attempt: words.next()?.parse().ok()?,
+            };
+            words.next().is_none().then_some(mark)
+        })
+    }
+}
+
+/// How a guest gets at its seed (user-data and friends).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SeedAccess {
+    /// It has none.
+    None,
+    /// Over HTTP from the metadata door (cloud-init's NoCloud network source).
+    /// The address is a secret and is given to the action when it is applied.
+    Http,
+}
+
+/// A guest to be made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateIntent {
+    /// The guest's name.
+    pub name: String,
+    /// The image.
+    pub image: ImageId,
+    /// The host that placement chose.
+    pub host: HostId,
+    /// Cores.
+    pub cores: u32,
+    /// Memory.
+    pub memory: ByteCount,
+    /// The root disk's size; `None` keeps the image's.
+    pub root_disk: Option<ByteCount>,
+    /// Interfaces; empty keeps the image's.
+    pub nics: Vec<NicSpec>,
+    /// Security groups in order.
+    pub security_groups: Vec<String>,
+    /// How the guest gets its seed.
+    pub seed: SeedAccess,
+    /// Whether to power it on at the end.
+    pub power_on: bool,
+}
+
+/// What the house asks of a provider about one guest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "intent", rename_all = "snake_case")]
+pub enum Intent {
+    /// Make it.
+    Create(Box<CreateIntent>),
+    /// Power it on.
+    Start,
+    /// Power it off, hard.
+    Stop,
+    /// Ask it to shut down. When it has not after `timeout`, it is powered off
+    /// if `force`, and the intent fails otherwise.
+    Shutdown {
+        /// How long the guest may take.
+        timeout: Duration,
+        /// Whether to power it off then.
+        force: bool,
+    },
+    /// Ask it to restart.
+    Reboot {
+        /// How long the guest may take to go down.
+        timeout: Duration,
+    },
+    /// Remove it with everything that belongs to it.
+    Destroy,
+}
+
+impl Intent {
+    /// The intent's name.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Create(_) => "create",
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Shutdown { .. } => "shutdown",
+            Self::Reboot { .. } => "reboot",
+            Self::Destroy => "destroy",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::random::SeededRandom;
+    use crate::time::ManualClock;
+
+    #[test]
+    fn a_mark_is_read_back_from_a_description() {
+        let (clock, random) = (ManualClock::default(), SeededRandom::new(1));
+        let mark = Mark {
+            installation: InstallationId::generate(&clock, &random),
+            instance: InstanceId::generate(&clock, &random),
+            attempt: AttemptId::generate(&clock, &random),
+        };
+        assert_eq!(Mark::parse(&format!("made by\n{mark}\n")), Some(mark));
+        assert_eq!(Mark::parse(&format!("{mark} more")), None);
+        assert_eq!(Mark::parse("innkeeper/1 x y z"), None);
+        assert_eq!(Mark::parse(""), None);
+    }
+}
