@@ -1,0 +1,88 @@
+//! What a provider sees.
+
+use model::{ByteCount, HostId, ImagePresence, Mark, PowerState};
+use serde_json::Value;
+
+/// A host as last seen.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct HostView {
+    /// Its id.
+    pub id: HostId,
+    /// Whether it answers.
+    pub online: bool,
+    /// Its cores.
+    pub cores: u32,
+    /// Its memory.
+    pub memory: ByteCount,
+    /// Cores given to guests, whoever owns them.
+    pub cores_allocated: u32,
+    /// Memory given to guests, whoever owns them.
+    pub memory_allocated: ByteCount,
+    /// Why no guest should be placed on it, when so.
+    pub closed: Option<String>,
+    /// The provider's own facts (opaque).
+    pub native: Value,
+}
+
+/// An image as last seen.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct ImageView {
+    /// Its name, unique within the provider.
+    pub name: String,
+    /// Its root disk's size.
+    pub size: Option<ByteCount>,
+    /// Where it can become a guest.
+    pub presence: ImagePresence,
+    /// The provider's own reference; equal references are the same image.
+    pub native: Value,
+}
+
+/// A guest as last seen in the bulk lists.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct GuestView {
+    /// The key of [`crate::Provider::guest_key`].
+    pub key: String,
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub host: HostId,
+    /// Its power state.
+    pub power: PowerState,
+    /// Whether it carries the label of guests that Innkeeper made.
+    pub labelled: bool,
+}
+
+/// What one look at a whole provider has seen.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+pub struct Batch {
+    /// Why the batch does not show everything; `None` when it is complete
+    /// (quorate, every host online, privileges proven). Only a complete batch
+    /// may make an instance lost.
+    pub incomplete: Option<String>,
+    /// The hosts.
+    pub hosts: Vec<HostView>,
+    /// The images.
+    pub images: Vec<ImageView>,
+    /// The guests, whoever owns them.
+    pub guests: Vec<GuestView>,
+}
+
+/// Whether a guest exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existence {
+    /// It does, and it is the one that was meant.
+    Ours,
+    /// Another guest stands there.
+    Foreign,
+    /// Its host says that it does not exist, and the cluster is quorate.
+    Gone,
+}
+
+/// A guest that carries a mark.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Orphan {
+    /// The mark.
+    pub mark: Mark,
+    /// The reference that a destroy intent needs.
+    pub native: Value,
+}
