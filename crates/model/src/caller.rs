@@ -96,10 +96,7 @@ impl Caller {
         }
         let (has, needed) = (role_name(self.role), role_name(needed));
         Err(Error::Forbidden {
-            message: format!(
-                "this needs the role {needed}; {} has {has}",
-                self.principal.name
-            ),
+            message: format!("this needs the role {needed}; {} has {has}", self.principal.name),
         })
     }
 

@@ -168,18 +168,12 @@ impl Error {
 
     /// A request error about one field.
     pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::InvalidRequest {
-            field: field.into(),
-            message: message.into(),
-        }
+        Self::InvalidRequest { field: field.into(), message: message.into() }
     }
 
     /// Nothing of this kind with this id.
     pub fn not_found(what: &'static str, id: impl fmt::Display) -> Self {
-        Self::NotFound {
-            what,
-            id: id.to_string(),
-        }
+        Self::NotFound { what, id: id.to_string() }
     }
 
     /// A fault of ours, with its cause for the log.
@@ -206,17 +200,11 @@ mod tests {
         let error = Error::internal("password=hunter2");
         assert_eq!(error.to_string(), "internal error");
         assert!(!format!("{error:?}").contains("hunter2"));
-        assert_eq!(
-            error.private_context().map(|c| c.chain()).as_deref(),
-            Some("password=hunter2")
-        );
+        assert_eq!(error.private_context().map(|c| c.chain()).as_deref(), Some("password=hunter2"));
     }
 
     #[test]
     fn a_bad_field_is_named() {
-        assert_eq!(
-            Error::invalid("cores", "at least 1").to_string(),
-            "cores: at least 1"
-        );
+        assert_eq!(Error::invalid("cores", "at least 1").to_string(), "cores: at least 1");
     }
 }

@@ -171,10 +171,7 @@ mod tests {
     #[test]
     fn a_bad_id_says_what_was_expected() {
         let error = "nope".parse::<InstanceId>().unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "an instance id (a UUID) expected, got \"nope\""
-        );
+        assert_eq!(error.to_string(), "an instance id (a UUID) expected, got \"nope\"");
         assert!("a b".parse::<HostId>().is_err());
         assert!("".parse::<ProjectId>().is_err());
         assert!(serde_json::from_str::<HostId>("\"../etc\"").is_err());

@@ -62,9 +62,7 @@ pub struct InstanceSpec {
 pub fn check_name(field: &str, name: &str) -> Result<(), Error> {
     let good_label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
@@ -280,21 +278,9 @@ mod tests {
             check_name("name", good).unwrap();
         }
         let long = "a".repeat(64);
-        for bad in [
-            "",
-            "-a",
-            "a-",
-            "bad_name",
-            "a b",
-            "a..b",
-            "ä",
-            long.as_str(),
-        ] {
+        for bad in ["", "-a", "a-", "bad_name", "a b", "a..b", "ä", long.as_str()] {
             let error = check_name("name", bad).unwrap_err();
-            assert!(
-                error.to_string().starts_with("name: expected a DNS name"),
-                "{error}"
-            );
+            assert!(error.to_string().starts_with("name: expected a DNS name"), "{error}");
         }
     }
 }

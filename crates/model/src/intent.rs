@@ -22,11 +22,7 @@ pub struct Mark {
 impl fmt::Display for Mark {
     /// `innkeeper/1 <installation> <instance> <attempt>`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "innkeeper/1 {} {} {}",
-            self.installation, self.instance, self.attempt
-        )
+        write!(f, "innkeeper/1 {} {} {}", self.installation, self.instance, self.attempt)
     }
 }
 

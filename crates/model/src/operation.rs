@@ -63,10 +63,7 @@ impl FromStr for OperationKind {
         ]
         .into_iter()
         .find(|kind| kind.as_str() == text)
-        .ok_or_else(|| ParseIdError {
-            what: "an operation kind",
-            text: text.to_owned(),
-        })
+        .ok_or_else(|| ParseIdError { what: "an operation kind", text: text.to_owned() })
     }
 }
 

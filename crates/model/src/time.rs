@@ -51,10 +51,7 @@ impl fmt::Display for Timestamp {
         let (year, month, day) = civil_from_days(days);
         let (seconds, fraction) = (millis / 1000, millis % 1000);
         let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:03}Z"
-        )
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:03}Z")
     }
 }
 
@@ -70,11 +67,7 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month, day)
 }
@@ -107,9 +100,7 @@ pub struct SystemClock {
 impl SystemClock {
     /// A clock whose monotonic reading starts at zero now.
     pub fn new() -> Self {
-        Self {
-            start: Instant::now(),
-        }
+        Self { start: Instant::now() }
     }
 }
 
@@ -121,9 +112,7 @@ impl Default for SystemClock {
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        let since_epoch = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
     }
 
@@ -197,10 +186,7 @@ impl Sleep for ManualClock {
         let key = (state.elapsed + duration, state.next_key);
         state.next_key += 1;
         state.sleepers.insert(key, None);
-        Box::pin(ManualSleep {
-            clock: self.clone(),
-            key,
-        })
+        Box::pin(ManualSleep { clock: self.clone(), key })
     }
 }
 
@@ -217,9 +203,7 @@ impl Future for ManualSleep {
         if state.elapsed >= self.key.0 {
             return Poll::Ready(());
         }
-        state
-            .sleepers
-            .insert(self.key, Some(context.waker().clone()));
+        state.sleepers.insert(self.key, Some(context.waker().clone()));
         Poll::Pending
     }
 }
@@ -236,22 +220,13 @@ mod tests {
 
     #[test]
     fn timestamps_print_as_rfc_3339() {
-        assert_eq!(
-            Timestamp::from_millis(0).to_string(),
-            "1970-01-01T00:00:00.000Z"
-        );
+        assert_eq!(Timestamp::from_millis(0).to_string(), "1970-01-01T00:00:00.000Z");
         assert_eq!(
             Timestamp::from_millis(1_795_258_477_123).to_string(),
             "2026-11-21T10:54:37.123Z"
         );
-        assert_eq!(
-            Timestamp::from_millis(951_782_400_000).to_string(),
-            "2000-02-29T00:00:00.000Z"
-        );
-        assert_eq!(
-            Timestamp::from_millis(-1).to_string(),
-            "1969-12-31T23:59:59.999Z"
-        );
+        assert_eq!(Timestamp::from_millis(951_782_400_000).to_string(), "2000-02-29T00:00:00.000Z");
+        assert_eq!(Timestamp::from_millis(-1).to_string(), "1969-12-31T23:59:59.999Z");
     }
 
     #[test]
