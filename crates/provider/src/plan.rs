@@ -65,6 +65,10 @@ pub struct Action {
 pub struct Plan {
     /// The provider's kind.
     pub provider: String,
+    /// What is known of the guest before the first action (create plans: the
+    /// reserved id): enough for a destroy plan to find and remove whatever an
+    /// attempt may have left. `Null` for other plans.
+    pub reference: Value,
     /// The actions in order.
     pub actions: Vec<Action>,
 }
