@@ -1,0 +1,111 @@
+//! Sending one request and reading its answer.
+
+use bytes::{Bytes, BytesMut};
+use hyper::ext::ReasonPhrase;
+
+use crate::auth::with_sources;
+use crate::error::{Call, Error, Transport, TransportKind};
+use crate::judge::lost;
+use crate::tls::PinMismatch;
+
+/// What came back.
+pub(crate) struct Answer {
+    pub status: u16,
+    pub reason: String,
+    pub body: Bytes,
+}
+
+pub(crate) async fn exchange(
+    http: &reqwest::Client,
+    call: &Call,
+    request: reqwest::Request,
+    limit: usize,
+) -> Result<Answer, Error> {
+    let mut response =
+        http.execute(request).await.map_err(|error| transport_error(call, &error.without_url()))?;
+    let status = response.status();
+    let reason = match response.extensions().get::<ReasonPhrase>() {
+        Some(phrase) => String::from_utf8_lossy(phrase.as_bytes()).trim().to_owned(),
+        None => status.canonical_reason().unwrap_or_default().to_owned(),
+    };
+    let mut body = BytesMut::new();
+    loop {
+        match response.chunk().await {
+            Ok(None) => break,
+            Ok(Some(chunk)) if body.len().saturating_add(chunk.len()) > limit => {
+                let size = body.len() + chunk.len();
+                return Err(Error::Malformed {
+                    call: call.clone(),
+                    reason: format!(
+                        "the body is too large: {size} bytes, at most {limit} are read"
+                    ),
+                });
+            }
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            // The status line of a refusal says all that matters.
+            Err(_) if status.as_u16() >= 400 => {
+                body.clear();
+                break;
+            }
+            Err(error) => {
+                let transport = Transport {
+                    kind: TransportKind::Closed,
+                    detail: with_sources(&error.without_url()),
+                };
+                return Err(lost(call, transport));
+            }
+        }
+    }
+    Ok(Answer { status: status.as_u16(), reason, body: body.freeze() })
+}
+
+/// What a failed exchange means.
+fn transport_error(call: &Call, error: &reqwest::Error) -> Error {
+    let connecting = error.is_connect();
+    let tls = find_source::<rustls::Error>(error);
+    let kind = match () {
+        () if error.is_dns() => TransportKind::Dns,
+        () if error.is_timeout() => TransportKind::Timeout,
+        () if connecting && tls.is_some() => TransportKind::Tls,
+        () if connecting => TransportKind::Connect,
+        () => TransportKind::Closed,
+    };
+    let detail = match tls.and_then(pin_mismatch) {
+        Some(mismatch) => mismatch.to_string(),
+        None => with_sources(error),
+    };
+    let source = Transport { kind, detail };
+    if connecting || error.is_builder() {
+        let call = call.clone();
+        return Error::NotSent { call, source };
+    }
+    lost(call, source)
+}
+
+fn find_source<'a, T: std::error::Error + 'static>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<T>() {
+            return Some(found);
+        }
+        // An io::Error hides what it wraps from source().
+        if let Some(inner) = error.downcast_ref::<std::io::Error>().and_then(|io| io.get_ref())
+            && let Some(found) = inner.downcast_ref::<T>()
+        {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+fn pin_mismatch(error: &rustls::Error) -> Option<&PinMismatch> {
+    match error {
+        rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other)) => {
+            other.0.downcast_ref()
+        }
+        _ => None,
+    }
+}
