@@ -64,10 +64,7 @@ pub enum Error {
 impl Error {
     /// A refusal.
     pub fn rejected(why: Rejection, text: impl Into<String>) -> Self {
-        Self::Rejected {
-            why,
-            text: text.into(),
-        }
+        Self::Rejected { why, text: text.into() }
     }
 
     /// A refusal because the request is wrong.

@@ -5,6 +5,7 @@
 //! reserved by the house, and journalled with the plan before the first effect.
 #![warn(missing_docs)]
 
+pub mod conformance;
 mod error;
 pub mod memory;
 mod observe;

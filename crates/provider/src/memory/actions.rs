@@ -1,0 +1,309 @@
+//! The actions: carried out, read back and taken back.
+
+use std::time::Duration;
+
+use model::{ByteCount, HostId, Mark};
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::desk::Desk;
+use super::guest::Guest;
+use super::standing::{Reference, Standing, abandoned, gone, unfinished};
+use super::tasks::{Configuration, Effect};
+use crate::{Action, ActionContext, Applied, Error, Probe, Rejection, Undone};
+
+/// The member of the reference to the guest that holds the noted counter.
+const NOTED: &str = "boots_before_reboot";
+
+/// An action's payload.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "kebab-case")]
+pub(super) enum Act {
+    Clone {
+        id: u64,
+        image: String,
+        host: HostId,
+        name: String,
+    },
+    Configure {
+        cores: u32,
+        memory: ByteCount,
+        networks: Vec<Option<String>>,
+        seed: bool,
+    },
+    Grow {
+        size: ByteCount,
+    },
+    Firewall {
+        groups: Vec<String>,
+    },
+    Start {},
+    Stop {
+        /// Before a removal a guest that is gone counts as stopped.
+        before_removal: bool,
+    },
+    Shutdown {
+        timeout_s: u64,
+        force: bool,
+    },
+    NoteBoot {},
+    Reboot {
+        timeout_s: u64,
+    },
+    Destroy {},
+}
+
+impl Act {
+    pub fn read(action: &Action) -> Result<Self, Error> {
+        let unknown = || {
+            let text =
+                format!("there is no action {:?} of version {}", action.name, action.version);
+            Error::rejected(Rejection::Unsupported, text)
+        };
+        if action.version != 1 {
+            return Err(unknown());
+        }
+        let act: Self = serde_json::from_value(action.payload.clone()).map_err(|error| {
+            Error::Malformed(format!("the payload of {}: {error}", action.name))
+        })?;
+        if act.name() == action.name { Ok(act) } else { Err(unknown()) }
+    }
+
+    pub fn write(&self) -> Result<Value, Error> {
+        serde_json::to_value(self).map_err(|error| Error::Malformed(error.to_string()))
+    }
+
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Clone { .. } => "clone",
+            Self::Configure { .. } => "configure",
+            Self::Grow { .. } => "grow",
+            Self::Firewall { .. } => "firewall",
+            Self::Start {} => "start",
+            Self::Stop { .. } => "stop",
+            Self::Shutdown { .. } => "shutdown",
+            Self::NoteBoot {} => "note-boot",
+            Self::Reboot { .. } => "reboot",
+            Self::Destroy {} => "destroy",
+        }
+    }
+
+    /// The guest that the action is about, as far as it is known.
+    pub fn about(&self, context: &ActionContext) -> Result<Reference, Error> {
+        match self {
+            Self::Clone { id, host, .. } => {
+                let uuid = Reference::read(&context.native).ok().and_then(|known| known.uuid);
+                Ok(Reference { id: *id, host: host.clone(), uuid })
+            }
+            _ => Reference::read(&context.native),
+        }
+    }
+
+    pub fn apply(
+        &self,
+        desk: &mut Desk<'_>,
+        about: &Reference,
+        context: &ActionContext,
+    ) -> Result<Applied, Error> {
+        if let Self::Clone { id, image, host, name } = self {
+            let effect = Effect::Clone {
+                id: *id,
+                image: image.clone(),
+                host: host.clone(),
+                name: name.clone(),
+                mark: context.mark,
+            };
+            return clone(desk, effect, about, &context.mark);
+        }
+        let guest = match desk.world.look(about, &context.mark)? {
+            Standing::Ours(guest) => *guest,
+            Standing::Absent if self.is_removal() => return Ok(done()),
+            Standing::Absent => return Err(gone(about.id)),
+            Standing::Unfinished(_) => return Err(unfinished(about.id)),
+            Standing::Abandoned => return Err(abandoned(about.id)),
+            Standing::Foreign(text) => return Err(Error::rejected(Rejection::NotFound, text)),
+        };
+        if let Self::NoteBoot {} = self {
+            if !guest.is_running() {
+                return Err(not_running(guest.id));
+            }
+            return Ok(Applied::Done(json!({ NOTED: guest.boots })));
+        }
+        if self.is_done(desk, &guest, context) {
+            return Ok(done());
+        }
+        desk.send(self.effect(&guest, context)?)
+    }
+
+    fn is_removal(&self) -> bool {
+        matches!(self, Self::Destroy {} | Self::Stop { before_removal: true })
+    }
+
+    /// Whether the guest, which is ours, is as the action wants it.
+    fn is_done(&self, desk: &Desk<'_>, guest: &Guest, context: &ActionContext) -> bool {
+        match self {
+            Self::Clone { .. } => desk.world.disks.contains_key(&guest.id),
+            Self::Configure { cores, memory, networks, .. } => {
+                let url = |url: &Option<secrecy::SecretString>| {
+                    url.as_ref().map(|url| url.expose_secret().to_owned())
+                };
+                guest.cores == *cores
+                    && guest.memory == *memory
+                    && guest.networks == *networks
+                    && url(&guest.seed_url) == url(&self.seed_url(context))
+            }
+            Self::Grow { size } => desk.world.disks.get(&guest.id).is_some_and(|have| have == size),
+            Self::Firewall { groups } => guest.groups == *groups,
+            Self::Start {} => guest.is_running(),
+            Self::Stop { .. } | Self::Shutdown { .. } => !guest.is_running(),
+            Self::Reboot { .. } => {
+                let noted = context.native.get(NOTED).and_then(Value::as_u64);
+                guest.is_running() && noted.is_some_and(|noted| u64::from(guest.boots) != noted)
+            }
+            Self::NoteBoot {} | Self::Destroy {} => false,
+        }
+    }
+
+    fn seed_url(&self, context: &ActionContext) -> Option<secrecy::SecretString> {
+        let wanted = matches!(self, Self::Configure { seed: true, .. });
+        context.seed_url.clone().filter(|_| wanted)
+    }
+
+    /// What is to be sent for a guest that is ours.
+    fn effect(&self, guest: &Guest, context: &ActionContext) -> Result<Effect, Error> {
+        let (id, digest) = (guest.id, guest.digest);
+        Ok(match self {
+            Self::Configure { cores, memory, networks, seed } => {
+                let seed_url = self.seed_url(context);
+                if *seed && seed_url.is_none() {
+                    return Err(Error::invalid("seed: its address was not given"));
+                }
+                let (cores, memory, networks) = (*cores, *memory, networks.clone());
+                let to = Configuration { cores, memory, networks, seed_url };
+                Effect::Configure { id, digest, to }
+            }
+            Self::Grow { size } => Effect::Grow { id, size: *size },
+            Self::Firewall { groups } => Effect::Firewall { id, digest, groups: groups.clone() },
+            Self::Start {} => Effect::Start { id },
+            Self::Stop { .. } => Effect::Stop { id },
+            Self::Shutdown { timeout_s, force } => {
+                Effect::Shutdown { id, timeout: Duration::from_secs(*timeout_s), force: *force }
+            }
+            Self::Reboot { .. } if !guest.is_running() => {
+                // It went down with our request and has not come back.
+                if context.in_doubt_since.is_none() {
+                    return Err(not_running(id));
+                }
+                Effect::Start { id }
+            }
+            Self::Reboot { timeout_s } => {
+                Effect::Reboot { id, timeout: Duration::from_secs(*timeout_s) }
+            }
+            // Somebody has started it since it was stopped.
+            Self::Destroy {} if guest.is_running() => Effect::Stop { id },
+            Self::Destroy {} => Effect::Destroy { id },
+            Self::Clone { .. } | Self::NoteBoot {} => {
+                return Err(Error::Malformed(format!("{} has no such effect", self.name())));
+            }
+        })
+    }
+
+    pub fn probe(
+        &self,
+        desk: &Desk<'_>,
+        about: &Reference,
+        context: &ActionContext,
+    ) -> Result<Probe, Error> {
+        let is_clone = matches!(self, Self::Clone { .. });
+        let guest = match desk.world.look(about, &context.mark)? {
+            Standing::Ours(guest) => *guest,
+            Standing::Absent if self.is_removal() => return Ok(Probe::Done(json!({}))),
+            Standing::Absent if is_clone => return Ok(Probe::NotDone),
+            Standing::Absent => return Err(gone(about.id)),
+            Standing::Unfinished(handle) if is_clone => return Ok(Probe::InProgress(handle)),
+            Standing::Unfinished(_) => return Ok(Probe::NotDone),
+            Standing::Abandoned => return Err(abandoned(about.id)),
+            Standing::Foreign(text) => return Ok(Probe::Foreign(text)),
+        };
+        if self.is_done(desk, &guest, context) {
+            let output = if is_clone { Reference::of(&guest).write() } else { json!({}) };
+            return Ok(Probe::Done(output));
+        }
+        let kinds: &[&str] = match self {
+            Self::Reboot { .. } => &["reboot", "start"],
+            Self::Destroy {} => &["destroy", "stop"],
+            // The note is taken anew until it is journalled.
+            Self::NoteBoot {} => &[],
+            _ => &[self.name()],
+        };
+        Ok(desk.going_on(guest.id, kinds).map_or(Probe::NotDone, Probe::InProgress))
+    }
+
+    /// Only a clone has something to take back: what the other reversible
+    /// actions change goes with the guest that the clone made.
+    pub fn undo(
+        &self,
+        desk: &mut Desk<'_>,
+        about: &Reference,
+        context: &ActionContext,
+    ) -> Result<Undone, Error> {
+        let Self::Clone { id, .. } = self else {
+            return Ok(Undone::Done);
+        };
+        let guest = match desk.world.look(about, &context.mark)? {
+            Standing::Ours(guest) => *guest,
+            Standing::Unfinished(_) => return Ok(Undone::InProgress),
+            Standing::Abandoned => return Err(abandoned(*id)),
+            Standing::Foreign(_) => return Ok(Undone::Done),
+            Standing::Absent => {
+                return Ok(match context.in_doubt_since {
+                    None => Undone::Done,
+                    Some(since) => Undone::Tombstone(format!(
+                        "guest {id} of attempt {}: asked for at {since} and not answered",
+                        context.mark.attempt
+                    )),
+                });
+            }
+        };
+        if desk.world.task_on(*id).is_some() {
+            return Ok(Undone::InProgress);
+        }
+        let effect =
+            if guest.is_running() { Effect::Stop { id: *id } } else { Effect::Destroy { id: *id } };
+        match desk.send(effect)? {
+            Applied::Started(handle) => Ok(Undone::Started(handle)),
+            Applied::Done(_) => Ok(Undone::Done),
+        }
+    }
+}
+
+fn done() -> Applied {
+    Applied::Done(json!({}))
+}
+
+fn not_running(id: u64) -> Error {
+    Error::invalid(format!("guest {id} is not running"))
+}
+
+/// Clones, unless an earlier try of ours has.
+fn clone(
+    desk: &mut Desk<'_>,
+    effect: Effect,
+    about: &Reference,
+    mark: &Mark,
+) -> Result<Applied, Error> {
+    let incomplete = || {
+        let text = format!("guest {} already exists: an earlier try left it incomplete", about.id);
+        Error::rejected(Rejection::Exists, text)
+    };
+    match desk.world.look(about, mark)? {
+        Standing::Absent => desk.send(effect),
+        Standing::Ours(guest) if !desk.world.disks.contains_key(&guest.id) => Err(incomplete()),
+        Standing::Ours(guest) => Ok(Applied::Done(Reference::of(&guest).write())),
+        Standing::Unfinished(Some(handle)) => Ok(Applied::Started(handle)),
+        Standing::Unfinished(None) => Err(unfinished(about.id)),
+        Standing::Abandoned => Err(abandoned(about.id)),
+        Standing::Foreign(text) => Err(Error::rejected(Rejection::Exists, text)),
+    }
+}
