@@ -1,6 +1,6 @@
 //! Removal, and what must never be removed.
 
-use model::Intent;
+use model::{Intent, Mark};
 
 use super::Harness;
 use super::hand::{Made, same};
@@ -39,17 +39,22 @@ pub(super) async fn foreign_guests_are_left_alone(harness: &dyn Harness) {
     if Made::planned(harness).await.ids.is_empty() {
         return;
     }
-    a_foreign_guest_at_the_reserved_id(harness).await;
+    for other_attempt in [false, true] {
+        a_foreign_guest_at_the_reserved_id(harness, other_attempt).await;
+    }
     for copied in [false, true] {
         a_foreign_guest_in_the_place_of_ours(harness, copied).await;
     }
 }
 
-async fn a_foreign_guest_at_the_reserved_id(harness: &dyn Harness) {
+/// While nothing is known of the guest but its id, only the whole mark makes it
+/// ours, attempt included.
+async fn a_foreign_guest_at_the_reserved_id(harness: &dyn Harness, other_attempt: bool) {
     let provider = harness.provider();
     let made = Made::planned(harness).await;
     let (Some(id), Some(first)) = (made.ids.first(), made.plan.actions.first()) else { return };
-    harness.plant(id, None).await;
+    let mark = Mark { attempt: harness.mark().attempt, ..made.mark };
+    harness.plant(id, other_attempt.then_some(mark)).await;
     let before = harness.dump().await;
     let probe = provider.probe(first, &made.context()).await;
     assert!(matches!(probe, Ok(Probe::Foreign(_))), "a foreign guest is seen as one: {probe:?}");

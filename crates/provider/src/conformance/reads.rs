@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{Mark, PowerState};
+use model::{InstallationId, Mark, PowerState};
 
 use super::Harness;
 use super::hand::{Made, follow};
@@ -40,9 +40,12 @@ pub(super) async fn a_guest_is_seen(harness: &dyn Harness) {
 
     let exists = provider.exists(&made.native, &made.mark).await;
     assert!(exists == Ok(Existence::Ours), "a made guest exists and is ours: {exists:?}");
-    let stranger = Mark { instance: harness.mark().instance, ..made.mark };
-    let exists = provider.exists(&made.native, &stranger).await;
-    assert!(exists == Ok(Existence::Foreign), "a guest of another mark is foreign: {exists:?}");
+    let other = harness.mark().instance;
+    let installation = InstallationId::from_uuid(other.as_uuid());
+    for stranger in [Mark { instance: other, ..made.mark }, Mark { installation, ..made.mark }] {
+        let exists = provider.exists(&made.native, &stranger).await;
+        assert!(exists == Ok(Existence::Foreign), "a guest of another mark is foreign: {exists:?}");
+    }
 
     let orphan = provider.inspect(&key).await;
     let Ok(Some(orphan)) = orphan else { panic!("a marked guest can be inspected: {orphan:?}") };

@@ -62,9 +62,9 @@ impl MemoryCloud {
         world
     }
 
-    /// The faults. Holds the cloud's lock: do not keep it.
+    /// The faults.
     pub fn faults(&self) -> Faults<'_> {
-        Faults(self.world())
+        Faults(self)
     }
 
     /// Guests, disks and running tasks, in a stable order and without times.

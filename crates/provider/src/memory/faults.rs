@@ -1,11 +1,10 @@
 //! Which call goes wrong, and how.
 
-use std::sync::MutexGuard;
 use std::time::Duration;
 
 use model::InstanceId;
 
-use super::world::World;
+use super::cloud::MemoryCloud;
 use crate::{Error, Rejection};
 
 /// The calls of a provider that ask the cloud for something.
@@ -194,32 +193,32 @@ impl FaultBook {
     }
 }
 
-/// The cloud's faults. Holds the cloud's lock: do not keep it.
-#[derive(Debug)]
-pub struct Faults<'a>(pub(super) MutexGuard<'a, World>);
+/// The cloud's faults.
+#[derive(Clone, Copy, Debug)]
+pub struct Faults<'a>(pub(super) &'a MemoryCloud);
 
 impl Faults<'_> {
     /// Adds a fault. Of several that match a call, the oldest fires.
-    pub fn add(&mut self, fault: Fault) -> FaultId {
-        let faults = &mut self.0.faults.faults;
+    pub fn add(&self, fault: Fault) -> FaultId {
+        let faults = &mut self.0.world().faults.faults;
         faults.push((fault, 0));
         FaultId(faults.len() - 1)
     }
 
     /// How often this fault has fired.
     pub fn fired(&self, id: FaultId) -> u32 {
-        self.0.faults.faults.get(id.0).map_or(0, |(_, fired)| *fired)
+        self.0.world().faults.faults.get(id.0).map_or(0, |(_, fired)| *fired)
     }
 
     /// How often faults have fired altogether.
     pub fn fired_in_all(&self) -> u32 {
-        self.0.faults.faults.iter().map(|(_, fired)| fired).sum()
+        self.0.world().faults.faults.iter().map(|(_, fired)| fired).sum()
     }
 
     /// Ends all faults. What they have fired stays counted, and effects that
     /// are on their way still land.
-    pub fn end(&mut self) {
-        for (fault, _) in &mut self.0.faults.faults {
+    pub fn end(&self) {
+        for (fault, _) in &mut self.0.world().faults.faults {
             fault.times = 0;
         }
     }

@@ -124,3 +124,16 @@ async fn addresses_are_told_once_the_guest_has_booted() {
     rig.cloud.change_guest(ID, |guest| guest.answers = false);
     assert_eq!(rig.provider.addresses(&rig.native).await, Ok(None));
 }
+
+#[tokio::test]
+async fn a_task_leaves_a_guest_alone_that_has_taken_the_place_of_its_own() {
+    let rig = Rig::before("").await;
+    let stop = rig.plan(&Intent::Stop).remove(0);
+    let handle = rig.begin(&stop).await;
+    rig.cloud.add_foreign(ID, "theirs", &host(), Some(rig.mark));
+    let log_before = rig.cloud.requests().len();
+    rig.rest();
+    assert!(matches!(rig.state(&handle).await, HandleState::Failed { .. }));
+    assert_eq!(rig.cloud.guest(ID).unwrap().power, PowerState::Running);
+    assert_eq!(rig.cloud.requests().len(), log_before + 1);
+}
