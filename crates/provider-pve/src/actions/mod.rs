@@ -1,0 +1,112 @@
+//! The actions, one file each: what is asked of Proxmox, how it is read back
+//! and how it is taken back.
+
+pub(crate) mod clone;
+pub(crate) mod configure;
+pub(crate) mod destroy;
+pub(crate) mod firewall;
+pub(crate) mod grow;
+pub(crate) mod reboot;
+pub(crate) mod shutdown;
+pub(crate) mod start;
+pub(crate) mod stop;
+
+use async_trait::async_trait;
+use provider::{Action, ActionContext, Applied, Error, Probe, Rejection, Undone};
+use pve::VmId;
+use serde::de::DeserializeOwned;
+
+use crate::cluster::Cluster;
+use crate::errors;
+use crate::guest::Guest;
+use crate::native::{GuestRef, Identity};
+use crate::ownership::Standing;
+
+/// An action's payload, and how it is carried out.
+#[async_trait]
+pub(crate) trait Carry: Send + Sync {
+    /// See [`provider::Provider::apply`].
+    async fn apply(&self, cluster: &Cluster, context: &ActionContext) -> Result<Applied, Error>;
+
+    /// See [`provider::Provider::probe`].
+    async fn probe(&self, cluster: &Cluster, context: &ActionContext) -> Result<Probe, Error>;
+
+    /// See [`provider::Provider::undo`]. Actions that only change the guest
+    /// that their plan's clone made need none: the clone's undo removes the
+    /// guest with all that was done to it. Actions that cannot be taken back
+    /// are never asked.
+    async fn undo(&self, _: &Cluster, _: &ActionContext) -> Result<Undone, Error> {
+        Ok(Undone::Done)
+    }
+
+    /// See [`provider::Provider::failure`].
+    fn failure(&self, text: &str) -> Error {
+        errors::of_text(text)
+    }
+}
+
+/// The action behind its name, version and payload.
+///
+/// # Errors
+/// [`Error::Rejected`] for a name or version that this release does not have,
+/// [`Error::Malformed`] for a payload that does not fit.
+pub(crate) fn load(action: &Action) -> Result<Box<dyn Carry>, Error> {
+    match (action.name.as_str(), action.version) {
+        (clone::NAME, 1) => read::<clone::Clone>(action),
+        (configure::NAME, 1) => read::<configure::Configure>(action),
+        (grow::NAME, 1) => read::<grow::Grow>(action),
+        (firewall::NAME, 1) => read::<firewall::Firewall>(action),
+        (start::NAME, 1) => read::<start::Start>(action),
+        (stop::NAME, 1) => read::<stop::Stop>(action),
+        (shutdown::NAME, 1) => read::<shutdown::Shutdown>(action),
+        (reboot::NOTE, 1) => read::<reboot::Note>(action),
+        (reboot::NAME, 1) => read::<reboot::Reboot>(action),
+        (destroy::NAME, 1) => read::<destroy::Destroy>(action),
+        (name, version) => Err(Error::rejected(
+            Rejection::Unsupported,
+            format!("this release has no action {name:?} of version {version}"),
+        )),
+    }
+}
+
+fn read<T: Carry + DeserializeOwned + 'static>(action: &Action) -> Result<Box<dyn Carry>, Error> {
+    match serde_json::from_value::<T>(action.payload.clone()) {
+        Ok(payload) => Ok(Box::new(payload)),
+        Err(error) => {
+            Err(Error::Malformed(format!("the payload of the action {:?}: {error}", action.name)))
+        }
+    }
+}
+
+/// Which guest an action is about, and who it has to be.
+pub(crate) fn target(context: &ActionContext) -> Result<(GuestRef, Identity), Error> {
+    let guest = GuestRef::read(&context.native)?;
+    let identity = Identity { mark: context.mark, uuid: guest.uuid.clone() };
+    Ok((guest, identity))
+}
+
+/// The guest that an action is about, proven to be ours just now.
+///
+/// # Errors
+/// [`Error::Rejected`] when it is gone or another stands in its place,
+/// [`Error::Busy`] while it is being cloned.
+pub(crate) async fn ours(cluster: &Cluster, context: &ActionContext) -> Result<Guest, Error> {
+    let (guest, identity) = target(context)?;
+    match cluster.look(guest.vmid, &guest.hints(), &identity).await? {
+        Standing::Ours(guest) => Ok(guest),
+        Standing::Unfinished(found) => Err(unfinished(found.vmid)),
+        Standing::Absent => Err(gone(guest.vmid)),
+        Standing::Foreign(text) => Err(Error::rejected(Rejection::NotFound, text)),
+    }
+}
+
+/// The guest is not there any more.
+pub(crate) fn gone(vmid: VmId) -> Error {
+    let text = format!("VM {vmid} does not exist any more");
+    Error::rejected(Rejection::NotFound, text)
+}
+
+/// The guest is locked by its clone.
+pub(crate) fn unfinished(vmid: VmId) -> Error {
+    Error::Busy(format!("VM {vmid} is still being made"))
+}

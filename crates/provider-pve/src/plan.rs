@@ -1,0 +1,269 @@
+//! From an intent to a plan: pure.
+
+use std::time::Duration;
+
+use model::{ByteCount, CreateIntent, HostId, Intent, SeedAccess};
+use provider::{Action, Error, Facts, IdRequest, Limit, Plan, Rejection, ReservedId};
+use pve::VmId;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::actions::{clone, configure, destroy, firewall, grow, reboot, shutdown, start, stop};
+use crate::native::{self, GuestRef, HostFacts, ImageRef};
+use crate::settings::{CloneMode, Settings, is_interface_name};
+
+/// The provider's kind.
+pub(crate) const KIND: &str = "proxmox";
+
+/// How long a vmid stays retired: longer than a lease (30 s) and the longest
+/// request (300 s at most by the settings) together, with much to spare.
+const RETIRE_FOR: Duration = Duration::from_secs(3_600);
+
+/// How many security groups and interfaces a guest may have.
+const MOST_GROUPS: usize = 64;
+/// Proxmox has net0 to net31.
+const MOST_NICS: usize = 32;
+
+impl Settings {
+    /// See [`provider::Provider::ids_needed`].
+    pub(crate) fn ids_needed(&self, intent: &Intent, facts: &Facts) -> Vec<IdRequest> {
+        match intent {
+            Intent::Create(_) => vec![IdRequest {
+                pool: format!("{KIND}/{}/vmid", self.name),
+                range: self.vmids(),
+                taken: HostFacts::taken(facts.host.as_ref()),
+                retire_for: RETIRE_FOR,
+            }],
+            _ => Vec::new(),
+        }
+    }
+
+    /// See [`provider::Provider::plan`].
+    pub(crate) fn plan(
+        &self,
+        intent: &Intent,
+        facts: &Facts,
+        ids: &[ReservedId],
+    ) -> Result<Plan, Error> {
+        if let Intent::Create(create) = intent {
+            return self.create(create, facts, ids);
+        }
+        let guest = GuestRef::read(&facts.native)?;
+        let host = facts.guest.as_ref().map_or(&guest.node, |seen| &seen.host);
+        let on = |name, reversible, payload: Value, patience| {
+            self.action(name, host, reversible, payload, patience)
+        };
+        let none = Duration::ZERO;
+        let actions = match intent {
+            Intent::Create(_) => Vec::new(),
+            Intent::Start => vec![on(start::NAME, false, json!({}), none)],
+            Intent::Stop => vec![on(stop::NAME, false, json!({}), none)],
+            Intent::Shutdown { timeout, force } => {
+                let payload = shutdown::Shutdown { timeout_s: seconds(*timeout), force: *force };
+                vec![on(shutdown::NAME, false, payload_of(&payload)?, *timeout)]
+            }
+            Intent::Reboot { timeout } => {
+                let payload = reboot::Reboot { timeout_s: seconds(*timeout) };
+                vec![
+                    on(reboot::NOTE, true, json!({}), none),
+                    on(reboot::NAME, false, payload_of(&payload)?, *timeout),
+                ]
+            }
+            Intent::Destroy => {
+                let before_removal = stop::Stop { before_removal: true };
+                vec![
+                    on(stop::NAME, false, payload_of(&before_removal)?, none),
+                    on(destroy::NAME, false, json!({}), none),
+                ]
+            }
+        };
+        Ok(Plan { provider: KIND.to_owned(), reference: Value::Null, actions })
+    }
+
+    fn create(
+        &self,
+        intent: &CreateIntent,
+        facts: &Facts,
+        ids: &[ReservedId],
+    ) -> Result<Plan, Error> {
+        let Some(image) = &facts.image else {
+            return Err(Error::invalid("image: its row is missing"));
+        };
+        let template = ImageRef::read(&image.native)?;
+        let [id] = ids else {
+            let count = ids.len();
+            return Err(Error::invalid(format!("expected one vmid, got {count}")));
+        };
+        let vmid = native::vmid(id.value)?;
+        let clone = self.clone_payload(intent, &template, &image.name, vmid)?;
+        let reference = json!({
+            "vmid": vmid,
+            "node": intent.host,
+            "source": template.vmid,
+            "source_node": template.node,
+        });
+        let host = &intent.host;
+        let none = Duration::ZERO;
+        let mut actions = vec![self.clone_action(&clone)?];
+        let configure = payload_of(&self.configure_payload(intent)?)?;
+        actions.push(self.action(configure::NAME, host, true, configure, none));
+        if let Some(size) = intent.root_disk {
+            let payload = payload_of(&grow_payload(size, image.size)?)?;
+            actions.push(self.action(grow::NAME, host, true, payload, none));
+        }
+        if !intent.security_groups.is_empty() {
+            let payload = payload_of(&firewall_payload(&intent.security_groups)?)?;
+            actions.push(self.action(firewall::NAME, host, true, payload, none));
+        }
+        if intent.power_on {
+            actions.push(self.action(start::NAME, host, true, json!({}), none));
+        }
+        Ok(Plan { provider: KIND.to_owned(), reference, actions })
+    }
+
+    fn clone_payload(
+        &self,
+        intent: &CreateIntent,
+        template: &ImageRef,
+        image: &str,
+        vmid: VmId,
+    ) -> Result<clone::Clone, Error> {
+        let cannot = |text| Err(Error::rejected(Rejection::Unsupported, text));
+        if intent.host != template.node && !template.shared {
+            return cannot(format!(
+                "the image {image} is on {}'s own storage and cannot become a guest on {}",
+                template.node, intent.host
+            ));
+        }
+        let full = match self.clone_mode {
+            CloneMode::Auto => !template.linked,
+            CloneMode::Full => true,
+            CloneMode::Linked if template.linked => false,
+            CloneMode::Linked => {
+                return cannot(format!(
+                    "the storage of the image {image} ({}) cannot make linked clones; set clone_mode to auto or full",
+                    template.storages.join(", ")
+                ));
+            }
+        };
+        Ok(clone::Clone {
+            vmid,
+            source: template.vmid,
+            source_node: template.node.clone(),
+            node: intent.host.clone(),
+            name: intent.name.clone(),
+            full,
+            storage: self.clone_storage.clone().filter(|_| full),
+            pool: self.pool.clone(),
+        })
+    }
+
+    fn configure_payload(&self, intent: &CreateIntent) -> Result<configure::Configure, Error> {
+        if intent.nics.len() > MOST_NICS {
+            return Err(Error::invalid(format!("nics: at most {MOST_NICS}")));
+        }
+        let mut nics = Vec::new();
+        for (index, nic) in intent.nics.iter().enumerate() {
+            if let Some(bridge) = &nic.network
+                && !is_interface_name(bridge)
+            {
+                return Err(Error::invalid(format!(
+                    "nics[{index}].network: expected a bridge such as {}, got {bridge:?}",
+                    self.bridge
+                )));
+            }
+            nics.push(configure::NicPayload {
+                bridge: nic.network.clone(),
+                otherwise: self.bridge.clone(),
+            });
+        }
+        Ok(configure::Configure {
+            cores: intent.cores,
+            memory_mib: intent.memory.as_mib_ceil(),
+            agent: self.agent,
+            seed: intent.seed == SeedAccess::Http,
+            nics,
+        })
+    }
+
+    fn clone_action(&self, clone: &clone::Clone) -> Result<Action, Error> {
+        let payload = payload_of(clone)?;
+        let mut action =
+            self.action(clone::NAME, &clone.source_node, true, payload, Duration::ZERO);
+        action.deadline = self.timeouts.clone();
+        action.limits.push(Limit {
+            key: format!("clones/{}/{}", self.name, clone.source_node),
+            at_most: self.limits.clones_per_host,
+        });
+        Ok(action)
+    }
+
+    /// An action on a host. `patience` is how long it waits for the guest on
+    /// top of everything else.
+    fn action(
+        &self,
+        name: &str,
+        host: &HostId,
+        reversible: bool,
+        payload: Value,
+        patience: Duration,
+    ) -> Action {
+        Action {
+            name: name.to_owned(),
+            version: 1,
+            payload,
+            reversible,
+            limits: vec![Limit {
+                key: format!("host/{}/{host}", self.name),
+                at_most: self.limits.tasks_per_host,
+            }],
+            request_timeout: self.timeouts.request(),
+            settle: self.timeouts.settle(),
+            deadline: self.timeouts.action() + patience,
+        }
+    }
+}
+
+fn payload_of(payload: &impl Serialize) -> Result<Value, Error> {
+    serde_json::to_value(payload).map_err(|error| Error::Malformed(error.to_string()))
+}
+
+/// Whole seconds, at least one.
+fn seconds(timeout: Duration) -> u32 {
+    u32::try_from(timeout.as_secs()).unwrap_or(u32::MAX).max(1)
+}
+
+/// Sizes are whole GiB, rounded up.
+fn grow_payload(size: ByteCount, image: Option<ByteCount>) -> Result<grow::Grow, Error> {
+    if let Some(image) = image
+        && size < image
+    {
+        return Err(Error::invalid(format!(
+            "disks[0].size: the image's disk has {image} and cannot shrink to {size}"
+        )));
+    }
+    Ok(grow::Grow { gib: size.as_gib_ceil() })
+}
+
+/// Names as Proxmox takes them: 2 to 18 letters, digits, `-` and `_`, a letter
+/// first.
+fn firewall_payload(groups: &[String]) -> Result<firewall::Firewall, Error> {
+    if groups.len() > MOST_GROUPS {
+        return Err(Error::invalid(format!("security_groups: at most {MOST_GROUPS}")));
+    }
+    for (index, group) in groups.iter().enumerate() {
+        let fits = (2..=18).contains(&group.len())
+            && group.starts_with(|c: char| c.is_ascii_alphabetic())
+            && group.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_'));
+        if !fits {
+            return Err(Error::invalid(format!(
+                "security_groups[{index}]: expected 2 to 18 letters, digits, '-' or '_' with a letter first, got {group:?}"
+            )));
+        }
+    }
+    Ok(firewall::Firewall { groups: groups.to_vec() })
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;
