@@ -83,6 +83,22 @@ impl Authenticator {
         target: Target<'_>,
         stale: Option<u64>,
     ) -> Result<Credentials, Error> {
+        // Calls queue up for one log-in; when it fails, each tries on its own.
+        // Without a limit on the whole, the last one would wait for all.
+        let limit = client.timeouts().login();
+        let credentials = self.fetch(client, target, stale);
+        let result = tokio::time::timeout(limit, credentials).await;
+        result.unwrap_or_else(|_| {
+            Err(login_failed(target.call, format!("no log-in within {} ms", limit.as_millis())))
+        })
+    }
+
+    async fn fetch(
+        &self,
+        client: &Client,
+        target: Target<'_>,
+        stale: Option<u64>,
+    ) -> Result<Credentials, Error> {
         let mut headers = HeaderMap::new();
         let (username, password) = match &self.auth {
             Auth::Token { id, secret } => {
@@ -172,12 +188,14 @@ async fn login(
     })
 }
 
+fn login_failed(call: &Call, detail: String) -> Error {
+    let kind = TransportKind::Login;
+    Error::NotSent { call: call.clone(), source: Transport { kind, detail } }
+}
+
 impl Login {
     fn ticket(self, serial: u64, issued: Duration, call: &Call) -> Result<Ticket, Error> {
-        let fail = |detail: &str| Error::NotSent {
-            call: call.clone(),
-            source: Transport { kind: TransportKind::Login, detail: detail.to_owned() },
-        };
+        let fail = |detail: &str| login_failed(call, detail.to_owned());
         if self.need_tfa {
             return Err(fail("the log-in needs a second factor; use an API token"));
         }

@@ -88,6 +88,9 @@ impl Client {
     /// # }
     /// ```
     ///
+    /// Dropping the future of a write leaves its outcome unknown, like
+    /// [`Error::Ambiguous`].
+    ///
     /// # Errors
     /// See [`Error`]: every variant says what may be done next.
     pub async fn request(

@@ -162,12 +162,21 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
-    /// The longest time between the decision to send a write (no upload) and
-    /// the moment when the client gives up on it, a log-in included.
-    pub fn longest_write(&self) -> Duration {
-        // At most three log-ins: a renewal, the password after it, and once
-        // more after a refused ticket; then the call itself, twice.
-        (self.connect + self.read) * 4 + (self.connect + self.task) * 2
+    /// The longest time from the beginning of a write (no upload) to the moment
+    /// when the client gives up on it. With a token it is a single connection
+    /// and a single answer.
+    pub fn longest_write(&self, auth: &Auth) -> Duration {
+        let call = self.connect.saturating_add(self.task);
+        match auth {
+            Auth::Token { .. } => call,
+            // A log-in, the call; once more after a refused ticket.
+            Auth::Ticket { .. } => call.saturating_add(self.login()).saturating_mul(2),
+        }
+    }
+
+    /// For a log-in, the wait for another call's log-in included.
+    pub(crate) fn login(&self) -> Duration {
+        self.connect.saturating_add(self.read)
     }
 }
 

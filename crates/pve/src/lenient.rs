@@ -173,6 +173,12 @@ pub fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Vec<
     d.deserialize_any(List(PhantomData))
 }
 
+/// A list of texts or numbers, as texts.
+pub fn strings<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<String>, D::Error> {
+    let values: Vec<Value> = list(d)?;
+    Ok(values.iter().filter_map(scalar).collect())
+}
+
 /// A list that reads as [`list`] does, as a type.
 #[derive(Debug)]
 pub(crate) struct List<T>(pub Vec<T>);

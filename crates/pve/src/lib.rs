@@ -73,6 +73,6 @@ pub use path::ApiPath;
 pub use reply::Reply;
 pub use tasks::{ExitStatus, TaskOutcome, WaitPolicy};
 pub use time::{Clock, Sleep, SystemClock, TokioSleep};
-pub use tls::{Fingerprint, PinMismatch, Tls};
+pub use tls::{Fingerprint, Tls};
 pub use upid::{ParseError, Upid, VmId};
 pub use upload::UploadRequest;

@@ -103,7 +103,7 @@ pub struct NodeStatus {
     #[serde(deserialize_with = "lenient::opt_f64")]
     pub cpu: Option<f64>,
     /// Load averages over 1, 5 and 15 minutes, as text.
-    #[serde(deserialize_with = "lenient::list")]
+    #[serde(deserialize_with = "lenient::strings")]
     pub loadavg: Vec<String>,
     /// Seconds since the boot.
     #[serde(deserialize_with = "lenient::opt_u64")]

@@ -95,7 +95,6 @@ const SECRET_NAMES: &[&str] = &[
     "keyring",
     "master-pubkey",
     "input-data",
-    "content",
 ];
 
 impl Params {

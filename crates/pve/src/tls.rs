@@ -156,11 +156,11 @@ impl fmt::Debug for Fingerprint {
 /// The server showed another certificate than a pinned one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the server's certificate has the fingerprint {found}, expected {}", Pins(.expected))]
-pub struct PinMismatch {
+pub(crate) struct PinMismatch {
     /// What the server showed.
-    pub found: Fingerprint,
+    found: Fingerprint,
     /// What would be accepted.
-    pub expected: Vec<Fingerprint>,
+    expected: Vec<Fingerprint>,
 }
 
 struct Pins<'a>(&'a [Fingerprint]);

@@ -273,7 +273,7 @@ impl Error {
         match self {
             Self::NotSent { .. } => true,
             Self::Unavailable { status, .. } => {
-                matches!(status, None | Some(502..=504 | 520..=530))
+                matches!(status, None | Some(502..=504 | 520..=530 | 595))
             }
             _ => false,
         }

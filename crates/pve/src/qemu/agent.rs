@@ -190,7 +190,7 @@ impl GuestAgent {
     pub async fn file_write(&self, file: &str, content: &[u8]) -> Result<(), Error> {
         let params = Params::new()
             .set("file", file)
-            .set("content", STANDARD.encode(content))
+            .secret("content", STANDARD.encode(content).into())
             .set("encode", false);
         self.0.sub("file-write").post(params).await.map(drop)
     }
