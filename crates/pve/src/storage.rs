@@ -147,7 +147,8 @@ impl NodeStorage {
         Ok(volumes)
     }
 
-    /// Makes an empty disk and answers its volume id.
+    /// Makes an empty disk and answers its volume id. The size is rounded up to
+    /// a whole KiB.
     ///
     /// # Errors
     /// As [`Client::request`](crate::Client::request);
@@ -159,12 +160,15 @@ impl NodeStorage {
         size: DiskSize,
         format: Option<&str>,
     ) -> Result<String, Error> {
-        // Without a unit the API counts in KiB.
-        let kib = size.bytes().div_ceil(1024);
+        // In KiB, or in MiB with an `M`.
+        let size = match size.bytes() {
+            bytes if bytes.is_multiple_of(1 << 20) => format!("{}M", bytes >> 20),
+            bytes => bytes.div_ceil(1 << 10).to_string(),
+        };
         let params = Params::new()
             .set("vmid", vmid)
             .set("filename", filename)
-            .set("size", kib)
+            .set("size", size)
             .opt("format", format);
         self.0.sub("content").post(params).await?.data()
     }

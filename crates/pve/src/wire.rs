@@ -42,11 +42,9 @@ pub(crate) async fn exchange(
                 });
             }
             Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-            // The status line of a refusal says all that matters.
-            Err(_) if status.as_u16() >= 400 => {
-                body.clear();
-                break;
-            }
+            // The status line of a refusal says all that matters, and many come
+            // without a length, end with the connection and no farewell.
+            Err(_) if status.as_u16() >= 400 => break,
             Err(error) => {
                 let transport = Transport {
                     kind: TransportKind::Closed,

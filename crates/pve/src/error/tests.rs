@@ -6,10 +6,17 @@ fn vmid(id: u32) -> VmId {
     VmId::new(id).unwrap()
 }
 
+#[track_caller]
+fn assert_kinds(kinds: impl IntoIterator<Item = (&'static str, Kind)>) {
+    for (text, kind) in kinds {
+        assert_eq!(Kind::of_text(text), kind, "{text}");
+    }
+}
+
 #[test]
-fn texts_have_their_meaning() {
+fn what_is_missing_is_told_apart() {
     let missing = Kind::Missing;
-    for (text, kind) in [
+    assert_kinds([
         (
             "Configuration file 'nodes/pve1/qemu-server/500.conf' does not exist\n",
             missing(Missing::Guest(vmid(500))),
@@ -37,10 +44,22 @@ fn texts_have_their_meaning() {
         ("disk 'scsi9' does not exist", missing(Missing::Other)),
         ("no rule at position 9", missing(Missing::Other)),
         ("no such user ('nosuch@pve')", missing(Missing::Other)),
+    ]);
+}
+
+#[test]
+fn taken_names_are_known() {
+    assert_kinds([
         ("unable to create VM 790 - VM 790 already exists on node 'pve1'", Kind::AlreadyExists),
         ("unable to create VM 791: config file already exists", Kind::AlreadyExists),
         ("create storage failed: storage ID 'x' already defined", Kind::AlreadyExists),
         ("error with cfs lock 'file-user_cfg': user 'x@pve' already exists", Kind::AlreadyExists),
+    ]);
+}
+
+#[test]
+fn locks_and_outages_are_known() {
+    assert_kinds([
         ("VM is locked (clone)", Kind::Busy(Lock::Guest("clone".into()))),
         ("CT is locked (backup)", Kind::Busy(Lock::Guest("backup".into()))),
         (
@@ -57,6 +76,12 @@ fn texts_have_their_meaning() {
             "hostname lookup 'nope' failed - failed to get address info for: nope: ...",
             Kind::Unavailable,
         ),
+    ]);
+}
+
+#[test]
+fn other_texts_have_their_meaning() {
+    assert_kinds([
         ("checksum mismatch (file change by other user?)", Kind::DigestMismatch),
         (
             "detected modified configuration - file changed by other user? Try again.",
@@ -81,9 +106,7 @@ fn texts_have_their_meaning() {
             "Permission check failed (mount point type bind is only allowed for root@pam)",
             Kind::Forbidden(None),
         ),
-    ] {
-        assert_eq!(Kind::of_text(text), kind, "{text}");
-    }
+    ]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use pve::error::TransportKind;
 use pve::{Auth, Client, Clock, Error, Sent, VmId};
 use tokio::net::TcpListener;
 
-use crate::server::{Act, Request, Server, answer, data, refuse, soon};
+use crate::server::{Act, Request, Server, bare, data, refuse, soon};
 
 #[derive(Debug, Default)]
 struct ManualClock(AtomicU64);
@@ -53,13 +53,13 @@ impl Realm {
         let cookie = request.header("cookie").unwrap_or_default();
         let ticket = cookie.strip_prefix("PVEAuthCookie=").unwrap_or_default();
         if ticket.is_empty() || dead.iter().any(|dead| dead == ticket) {
-            return Act::Send(answer(401, "No ticket", ""));
+            return bare(401, "No ticket");
         }
         let csrf = request.header("csrfpreventiontoken");
         if request.method != "GET"
             && csrf.map(|csrf| csrf.replace('C', "T")).as_deref() != Some(ticket)
         {
-            return Act::Send(answer(401, "Permission denied - invalid csrf token", ""));
+            return bare(401, "Permission denied - invalid csrf token");
         }
         data("null")
     }

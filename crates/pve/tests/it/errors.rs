@@ -7,7 +7,7 @@ use pve::qemu::CloneRequest;
 use pve::{Auth, Client, Config, Error, Method, Sent, Tls, VmId};
 use tokio::net::TcpListener;
 
-use crate::server::{Act, Server, answer, data, refuse, soon};
+use crate::server::{Act, Server, answer, bare, data, refuse, soon};
 
 fn vmid() -> VmId {
     VmId::new(500).unwrap()
@@ -49,7 +49,7 @@ async fn a_missing_storage_is_not_a_missing_guest() {
 
 #[tokio::test]
 async fn empty_401_keeps_its_text() {
-    let (read, write) = both(|| Act::Send(answer(401, "Authentication failed!", ""))).await;
+    let (read, write) = both(|| bare(401, "Authentication failed!")).await;
     for error in [read, write] {
         assert!(matches!(error, Error::Unauthenticated(_)), "{error:?}");
         assert!(error.to_string().contains("Authentication failed!"), "{error}");
@@ -107,7 +107,7 @@ async fn no_quorum_is_unavailable_and_nothing_happened() {
 
 #[tokio::test]
 async fn status_595_means_not_executed() {
-    let (read, write) = both(|| Act::Send(answer(595, "Connection refused", ""))).await;
+    let (read, write) = both(|| bare(595, "Connection refused")).await;
     for error in [read, write] {
         assert!(matches!(error, Error::Unavailable { status: Some(595), .. }), "{error:?}");
         assert_eq!(error.was_sent(), Sent::No);
@@ -119,9 +119,9 @@ async fn status_595_means_not_executed() {
 async fn status_596_and_599_after_a_write_leave_it_open() {
     type Script = fn() -> Act;
     let scripts: [(u16, Script); 3] = [
-        (596, || Act::Send(answer(596, "Connection timed out", ""))),
-        (596, || Act::Send(answer(596, "Broken pipe", ""))),
-        (599, || Act::Send(answer(599, "Too many redirections", ""))),
+        (596, || bare(596, "Connection timed out")),
+        (596, || bare(596, "Broken pipe")),
+        (599, || bare(599, "Too many redirections")),
     ];
     for (status, script) in scripts {
         let (read, write) = both(script).await;
@@ -144,7 +144,7 @@ async fn gateway_errors_after_a_write_leave_it_open() {
 
 #[tokio::test]
 async fn agent_answers_that_get_lost_say_nothing_about_the_node() {
-    let server = Server::start(|_| Act::Send(answer(596, "Broken pipe", ""))).await;
+    let server = Server::start(|_| bare(596, "Broken pipe")).await;
     let agent = server.client().node("pve1").qemu(vmid()).agent();
     let error = soon(agent.exec(&["/no/such"], None)).await.unwrap_err();
     let lost = matches!(error, Error::Ambiguous { doubt: Doubt::AgentAnswerLost, .. });
@@ -181,6 +181,24 @@ async fn connection_cut_after_the_request_leaves_a_write_open() {
         assert!(lost, "{write:?}");
         assert_eq!(write.was_sent(), Sent::Maybe);
     }
+}
+
+#[tokio::test]
+async fn whole_answers_count_even_if_the_connection_is_cut_behind_them() {
+    let server = Server::start(|_| Act::SendAndCut(answer(200, "OK", "{\"data\":\"103\"}"))).await;
+    let cluster = server.client().cluster();
+    for _ in 0..3 {
+        soon(cluster.next_id()).await.unwrap();
+    }
+    // A refusal without a length, as old proxies send it: the body is read.
+    let server = Server::start(|_| {
+        let body = "{\"data\":null,\"errors\":{\"vmid\":\"bad\"}}";
+        let head = "HTTP/1.1 400 Parameter verification failed.\r\nConnection: close\r\n\r\n";
+        Act::SendAndCut(format!("{head}{body}").into_bytes())
+    })
+    .await;
+    let error = soon(server.client().cluster().next_id()).await.unwrap_err();
+    assert_eq!(error.invalid_parameters().next(), Some(("vmid", "bad")));
 }
 
 #[tokio::test]

@@ -92,6 +92,16 @@ async fn ids_are_encoded_in_paths() {
         "DELETE nodes/pve1/storage/local/content/local%3A500%2Fvm-500-disk-0.qcow2",
         "",
     );
+    let size = DiskSize::from_gib(1);
+    soon(storage.allocate(vmid(500), "vm-500-a.raw", size, Some("raw"))).await.unwrap();
+    assert_last(
+        &server,
+        "POST nodes/pve1/storage/local/content",
+        "vmid=500&filename=vm-500-a.raw&size=1024M&format=raw",
+    );
+    let size = DiskSize::from_bytes(1025);
+    soon(storage.allocate(vmid(500), "x", size, None)).await.unwrap();
+    assert!(line(&server).1.ends_with("size=2"));
     let upid = UPID.parse().unwrap();
     soon(server.client().task(&upid).stop()).await.unwrap();
     let encoded = UPID.replace(':', "%3A").replace('@', "%40").replace('!', "%21");

@@ -55,6 +55,12 @@ pub fn answer(status: u16, reason: &str, body: &str) -> Vec<u8> {
         .into_bytes()
 }
 
+/// An answer as Proxmox gives it where it has nothing to say: no body, no
+/// length, the connection cut without a farewell.
+pub fn bare(status: u16, reason: &str) -> Act {
+    Act::SendAndCut(format!("HTTP/1.1 {status} {reason}\r\nConnection: close\r\n\r\n").into_bytes())
+}
+
 /// 200 with this `data`.
 pub fn data(json: &str) -> Act {
     Act::Send(answer(200, "OK", &format!("{{\"data\":{json}}}")))

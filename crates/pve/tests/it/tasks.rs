@@ -9,7 +9,7 @@ use pve::error::{Kind, Missing};
 use pve::tasks::TaskFilter;
 use pve::{Client, Clock, Error, ExitStatus, Sleep, Upid, WaitPolicy};
 
-use crate::server::{Act, Server, answer, data, refuse, soon};
+use crate::server::{Act, Server, answer, bare, data, refuse, soon};
 
 const UPID: &str = "UPID:pve1:0000314F:000AB8AD:6B007E7F:qmclone:505:root@pam!full:";
 
@@ -85,12 +85,12 @@ async fn pauses_grow_to_their_limit() {
 #[tokio::test]
 async fn outages_in_between_are_outlived() {
     let server = Server::scripted([
-        Act::Send(answer(595, "Connection refused", "")),
-        Act::Send(answer(596, "Connection timed out", "")),
+        bare(595, "Connection refused"),
+        bare(596, "Connection timed out"),
         Act::SendAndCut(Vec::new()),
         refuse(500, "cluster not ready - no quorum?"),
         state("running", ""),
-        Act::Send(answer(599, "x", "")),
+        bare(599, "x"),
         state("stopped", "OK"),
     ])
     .await;
@@ -102,7 +102,7 @@ async fn outages_in_between_are_outlived() {
 
 #[tokio::test]
 async fn outages_have_a_limit() {
-    let server = Server::start(|_| Act::Send(answer(595, "Connection refused", ""))).await;
+    let server = Server::start(|_| bare(595, "Connection refused")).await;
     let (client, dream) = dreaming(&server);
     let policy = WaitPolicy { longest_outage: Duration::from_secs(30), ..WaitPolicy::default() };
     let error = soon(client.wait_task(&upid(), &policy)).await.unwrap_err();
