@@ -1,0 +1,128 @@
+//! `image …` and `flavour …`.
+
+use clap::Subcommand;
+use model::ByteCount;
+use serde_json::json;
+
+use super::exit::{Exit, Failure};
+use super::output::{Format, Table, ago, print, print_json};
+use crate::Client;
+use crate::size::{parse_size, show_size};
+use crate::wire::{FlavourList, ImageList, NewFlavour};
+
+#[derive(Debug, Subcommand)]
+pub enum ImageCommand {
+    /// List images
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum FlavourCommand {
+    /// List flavours
+    List,
+    /// Add a flavour
+    Create {
+        /// Its name
+        name: String,
+        /// Virtual processor cores
+        #[arg(long, value_name = "COUNT")]
+        cores: u32,
+        /// Memory, for example 2G
+        #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+        memory: ByteCount,
+        /// The root disk, for example 10G; the image's size when left out
+        #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+        disk: Option<ByteCount>,
+    },
+    /// Remove a flavour; instances made with it keep their sizes
+    Delete {
+        /// Its name or id
+        #[arg(value_name = "NAME|ID")]
+        flavour: String,
+    },
+}
+
+pub(super) async fn run_image(
+    client: &Client,
+    format: Format,
+    command: ImageCommand,
+) -> Result<Exit, Failure> {
+    let ImageCommand::List = command;
+    let images = client.images().await?;
+    if format == Format::Json {
+        return print_json(&ImageList { images });
+    }
+    let mut table = Table::new(&[
+        ("NAME", 0),
+        ("SIZE", 0),
+        ("PROVIDER", 2),
+        ("HOSTS", 1),
+        ("SEEN", 3),
+        ("ID", 4),
+    ]);
+    for image in images {
+        table.row([
+            image.name,
+            image.size_bytes.map(show_size).unwrap_or_default(),
+            image.provider,
+            image.hosts.join(","),
+            format!("{} ago", ago(image.seen_at)),
+            image.id.to_string(),
+        ]);
+    }
+    table.print("no images; on Proxmox VE, images are templates that Innkeeper may see")
+}
+
+pub(super) async fn run_flavour(
+    client: &Client,
+    format: Format,
+    command: FlavourCommand,
+) -> Result<Exit, Failure> {
+    match command {
+        FlavourCommand::List => {
+            let flavours = client.flavours().await?;
+            if format == Format::Json {
+                return print_json(&FlavourList { flavours });
+            }
+            let mut table =
+                Table::new(&[("NAME", 0), ("CORES", 0), ("MEMORY", 0), ("DISK", 0), ("ID", 1)]);
+            for flavour in flavours {
+                table.row([
+                    flavour.name,
+                    flavour.cores.to_string(),
+                    show_size(flavour.memory_bytes),
+                    flavour.disk_bytes.map(show_size).unwrap_or_default(),
+                    flavour.id.to_string(),
+                ]);
+            }
+            table.print("no flavours")
+        }
+        FlavourCommand::Create { name, cores, memory, disk } => {
+            let request = NewFlavour {
+                name,
+                cores,
+                memory_bytes: memory.as_bytes(),
+                disk_bytes: disk.map(ByteCount::as_bytes),
+            };
+            let flavour = client.create_flavour(&request).await?;
+            match format {
+                Format::Json => print_json(&flavour),
+                Format::Table => print(&format!("flavour {} ({})\n", flavour.name, flavour.id)),
+            }
+        }
+        FlavourCommand::Delete { flavour } => {
+            let flavours = client.flavours().await?;
+            let found =
+                flavours.iter().find(|row| row.name == flavour || row.id.to_string() == flavour);
+            let Some(found) = found else {
+                let message = format!("there is no flavour {flavour:?}");
+                return Err(Failure::new(Exit::NotFound, message).hint("innkeeper flavour list"));
+            };
+            client.delete_flavour(found.id).await?;
+            match format {
+                Format::Json => print_json(&json!({ "deleted": found.id })),
+                Format::Table => print(&format!("flavour {} is deleted\n", found.name)),
+            }
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! `instance …`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use model::{ByteCount, InstanceId, OperationId};
+
+use super::exit::{Exit, Failure, settled};
+use super::operation::follow;
+use super::output::{Format, Table, ago, print, print_json, seconds, sheet};
+use crate::Client;
+use crate::size::{parse_size, show_size};
+use crate::wire::{
+    Accepted, CreateInstance, Disk, Instance, InstanceList, InstanceQuery, InstanceState, Nic,
+    Reboot, Secret, Shutdown,
+};
+
+#[derive(Debug, Subcommand)]
+pub enum InstanceCommand {
+    /// List instances, oldest first
+    List {
+        /// Only those with this name
+        #[arg(long)]
+        name: Option<String>,
+        /// Only those in this state, for example running
+        #[arg(long, value_name = "STATE")]
+        in_state: Option<InstanceState>,
+    },
+    /// Show an instance
+    Show {
+        /// Its name or id
+        #[arg(value_name = "NAME|ID")]
+        instance: String,
+    },
+    /// Create an instance
+    Create(Box<CreateArgs>),
+    /// Power an instance on
+    Start(PowerArgs),
+    /// Power an instance off, hard
+    Stop(PowerArgs),
+    /// Ask an instance to shut down
+    Shutdown {
+        #[command(flatten)]
+        power: PowerArgs,
+        /// Seconds that the guest may take, 1 to 3600
+        #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+        timeout: u64,
+        /// Power it off when it has not shut down by then
+        #[arg(long)]
+        force: bool,
+    },
+    /// Ask an instance to restart
+    Reboot {
+        #[command(flatten)]
+        power: PowerArgs,
+        /// Seconds that the guest may take to go down, 1 to 3600
+        #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+        timeout: u64,
+    },
+    /// Delete an instance with everything that belongs to it
+    Delete(PowerArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct PowerArgs {
+    /// Its name or id
+    #[arg(value_name = "NAME|ID")]
+    instance: String,
+    /// Follow the operation until it ends
+    #[arg(long)]
+    wait: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct CreateArgs {
+    /// The guest's name and host name: a DNS name
+    name: String,
+    /// The image
+    #[arg(long, value_name = "NAME|ID")]
+    image: String,
+    /// The flavour: gives cores, memory and disk, unless they are given
+    #[arg(long, value_name = "NAME|ID")]
+    flavour: Option<String>,
+    /// Virtual processor cores
+    #[arg(long, value_name = "COUNT", required_unless_present = "flavour")]
+    cores: Option<u32>,
+    /// Memory, for example 2G
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, required_unless_present = "flavour")]
+    memory: Option<ByteCount>,
+    /// The root disk, for example 10G; the image's size when left out
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    disk: Option<ByteCount>,
+    /// A network to attach an interface to, in order; the image's when left out
+    #[arg(long = "network", value_name = "NAME")]
+    networks: Vec<String>,
+    /// A security group, in order
+    #[arg(long = "security-group", value_name = "NAME")]
+    security_groups: Vec<String>,
+    /// The host, when it must be that one
+    #[arg(long)]
+    host: Option<String>,
+    /// A label
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = parse_label)]
+    labels: Vec<(String, String)>,
+    /// The guest's cloud-init user-data; - reads standard input
+    #[arg(long, value_name = "FILE")]
+    user_data: Option<PathBuf>,
+    /// A file of public keys that may log in, as in authorized_keys
+    #[arg(long = "ssh-key", value_name = "FILE")]
+    ssh_keys: Vec<PathBuf>,
+    /// Leave the guest powered off
+    #[arg(long)]
+    no_start: bool,
+    /// Another project than the token's (administrators only)
+    #[arg(long)]
+    project: Option<String>,
+    /// Follow the operation until the instance is there
+    #[arg(long)]
+    wait: bool,
+}
+
+pub(super) async fn run(
+    client: &Client,
+    format: Format,
+    command: InstanceCommand,
+) -> Result<Exit, Failure> {
+    match command {
+        InstanceCommand::List { name, in_state } => {
+            let query = InstanceQuery { name, state: in_state, ..InstanceQuery::default() };
+            let instances = client.all_instances(&query).await?;
+            match format {
+                Format::Json => print_json(&InstanceList { instances, next: None }),
+                Format::Table => list(instances),
+            }
+        }
+        InstanceCommand::Show { instance } => show(format, &resolve(client, &instance).await?),
+        InstanceCommand::Create(args) => create(client, format, *args).await,
+        InstanceCommand::Start(args) => {
+            let id = resolve_id(client, &args.instance).await?;
+            accepted(client, format, &args, "start", client.start_instance(id).await?).await
+        }
+        InstanceCommand::Stop(args) => {
+            let id = resolve_id(client, &args.instance).await?;
+            accepted(client, format, &args, "stop", client.stop_instance(id).await?).await
+        }
+        InstanceCommand::Shutdown { power, timeout, force } => {
+            let id = resolve_id(client, &power.instance).await?;
+            let request = Shutdown { timeout_seconds: timeout, force };
+            let answer = client.shutdown_instance(id, &request).await?;
+            accepted(client, format, &power, "shutdown", answer).await
+        }
+        InstanceCommand::Reboot { power, timeout } => {
+            let id = resolve_id(client, &power.instance).await?;
+            let answer = client.reboot_instance(id, &Reboot { timeout_seconds: timeout }).await?;
+            accepted(client, format, &power, "reboot", answer).await
+        }
+        InstanceCommand::Delete(args) => {
+            let id = resolve_id(client, &args.instance).await?;
+            accepted(client, format, &args, "delete", client.delete_instance(id).await?).await
+        }
+    }
+}
+
+/// The instance with this id or name.
+pub(super) async fn resolve(client: &Client, text: &str) -> Result<Instance, Failure> {
+    if let Ok(id) = text.parse::<InstanceId>() {
+        return Ok(client.instance(id).await?);
+    }
+    let query =
+        InstanceQuery { name: Some(text.to_owned()), limit: Some(5), ..InstanceQuery::default() };
+    let mut found = client.instances(&query).await?.instances;
+    match (found.pop(), found.as_slice()) {
+        (Some(instance), []) => Ok(instance),
+        (Some(last), others) => {
+            let ids: Vec<String> =
+                others.iter().chain([&last]).map(|row| row.id.to_string()).collect();
+            let message = format!("there is more than one instance {text:?}");
+            Err(Failure::new(Exit::Usage, message).hint(format!("use an id: {}", ids.join(", "))))
+        }
+        (None, _) => Err(Failure::new(Exit::NotFound, format!("there is no instance {text:?}"))
+            .hint("innkeeper instance list")),
+    }
+}
+
+async fn resolve_id(client: &Client, text: &str) -> Result<InstanceId, Failure> {
+    match text.parse() {
+        Ok(id) => Ok(id),
+        Err(_) => Ok(resolve(client, text).await?.id),
+    }
+}
+
+async fn accepted(
+    client: &Client,
+    format: Format,
+    args: &PowerArgs,
+    verb: &str,
+    answer: Accepted,
+) -> Result<Exit, Failure> {
+    if args.wait {
+        let operation = follow(client, format, answer.operation).await?;
+        if format == Format::Json {
+            print_json(&operation)?;
+        }
+        return settled(&operation);
+    }
+    match format {
+        Format::Json => print_json(&answer),
+        Format::Table => print(&taken(verb, &args.instance, answer.operation)),
+    }
+}
+
+fn taken(verb: &str, name: &str, operation: OperationId) -> String {
+    format!("{verb} of {name} is accepted\n  next: innkeeper operation watch {operation}\n")
+}
+
+async fn create(client: &Client, format: Format, args: CreateArgs) -> Result<Exit, Failure> {
+    let (name, wait) = (args.name.clone(), args.wait);
+    let answer = client.create_instance(&request(args)?).await?;
+    if !wait {
+        return match format {
+            Format::Json => print_json(&answer),
+            Format::Table => {
+                let id = answer.instance;
+                print(&format!("instance {id}\n{}", taken("create", &name, answer.operation)))
+            }
+        };
+    }
+    let operation = follow(client, format, answer.operation).await?;
+    // A failed creation leaves a row that says why; a delete in between leaves
+    // nothing to show.
+    if let Ok(instance) = client.instance(answer.instance).await {
+        show(format, &instance)?;
+    }
+    settled(&operation)
+}
+
+fn request(args: CreateArgs) -> Result<CreateInstance, Failure> {
+    let user_data = args.user_data.as_deref().map(read_user_data).transpose()?;
+    let mut keys = Vec::new();
+    for file in &args.ssh_keys {
+        keys.extend(read_keys(file)?);
+    }
+    let labels: BTreeMap<String, String> = args.labels.into_iter().collect();
+    let nic = |network| Nic { network: Some(network) };
+    Ok(CreateInstance {
+        name: args.name,
+        image: args.image,
+        flavour: args.flavour,
+        cores: args.cores,
+        memory_bytes: args.memory.map(ByteCount::as_bytes),
+        disks: args.disk.into_iter().map(|size| Disk { size_bytes: size.as_bytes() }).collect(),
+        nics: args.networks.into_iter().map(nic).collect(),
+        security_groups: args.security_groups,
+        host: args.host,
+        start: !args.no_start,
+        labels,
+        user_data: user_data.map(Secret::from),
+        ssh_authorized_keys: keys,
+        project: args.project,
+    })
+}
+
+fn parse_label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected KEY=VALUE, for example role=web".to_owned()),
+    }
+}
+
+fn unreadable(what: &str, file: &Path, why: impl std::fmt::Display) -> Failure {
+    Failure::new(Exit::Usage, format!("{what} {}: {why}", file.display()))
+}
+
+fn read_user_data(file: &Path) -> Result<String, Failure> {
+    let text = match file.to_str() {
+        Some("-") => std::io::read_to_string(std::io::stdin()),
+        _ => std::fs::read_to_string(file),
+    };
+    text.map_err(|error| unreadable("--user-data", file, error))
+}
+
+fn read_keys(file: &Path) -> Result<Vec<String>, Failure> {
+    let text =
+        std::fs::read_to_string(file).map_err(|error| unreadable("--ssh-key", file, error))?;
+    if text.contains("PRIVATE KEY-----") {
+        return Err(unreadable("--ssh-key", file, "this is a private key")
+            .hint("give the public half, usually the same name with .pub"));
+    }
+    let lines = text.lines().map(str::trim);
+    let keys: Vec<String> = lines
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(str::to_owned)
+        .collect();
+    match keys.is_empty() {
+        true => Err(unreadable("--ssh-key", file, "there is no key in it")),
+        false => Ok(keys),
+    }
+}
+
+fn list(instances: Vec<Instance>) -> Result<Exit, Failure> {
+    let mut table = Table::new(&[
+        ("NAME", 0),
+        ("STATE", 0),
+        ("ADDRESS", 0),
+        ("CORES", 1),
+        ("MEMORY", 1),
+        ("IMAGE", 2),
+        ("HOST", 2),
+        ("AGE", 1),
+        ("ID", 3),
+    ]);
+    for instance in instances {
+        table.row([
+            instance.name,
+            instance.state.to_string(),
+            instance.addresses.first().map(|address| address.ip.to_string()).unwrap_or_default(),
+            instance.cores.to_string(),
+            show_size(instance.memory_bytes),
+            instance.image.name.unwrap_or(instance.image.id),
+            instance.host.unwrap_or_default(),
+            ago(instance.created_at),
+            instance.id.to_string(),
+        ]);
+    }
+    table.print("no instances")
+}
+
+fn show(format: Format, instance: &Instance) -> Result<Exit, Failure> {
+    if format == Format::Json {
+        return print_json(instance);
+    }
+    let addresses: Vec<String> =
+        instance.addresses.iter().map(|address| address.ip.to_string()).collect();
+    let labels: Vec<String> =
+        instance.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let disks: Vec<String> = instance.disks.iter().map(|disk| show_size(disk.size_bytes)).collect();
+    let named = |thing: &crate::wire::Named| match &thing.name {
+        Some(name) => format!("{name} ({})", thing.id),
+        None => format!("{} (gone)", thing.id),
+    };
+    let operation = instance.operation.map(|running| format!("{} ({})", running.kind, running.id));
+    let seen = instance.age_seconds.map(|age| format!("{} ago", seconds(age)));
+    let fault = instance.fault.as_ref().map(|fault| {
+        let operation = fault.operation.map(|id| format!(" (operation {id})"));
+        format!("{}{}", fault.message, operation.unwrap_or_default())
+    });
+    print(&sheet(&[
+        ("instance", instance.id.to_string()),
+        ("name", instance.name.clone()),
+        ("project", instance.project.clone()),
+        ("state", instance.state.to_string()),
+        ("fault", fault.unwrap_or_default()),
+        ("operation", operation.unwrap_or_default()),
+        ("addresses", addresses.join(", ")),
+        ("image", named(&instance.image)),
+        ("flavour", instance.flavour.as_ref().map(named).unwrap_or_default()),
+        ("cores", instance.cores.to_string()),
+        ("memory", show_size(instance.memory_bytes)),
+        ("disks", disks.join(", ")),
+        ("host", instance.host.clone().unwrap_or_default()),
+        ("provider", instance.provider.clone()),
+        ("managed by", instance.managed_by.to_string()),
+        ("labels", labels.join(", ")),
+        ("last seen", seen.unwrap_or_else(|| "not yet".to_owned())),
+        ("created", instance.created_at.to_string()),
+    ]))
+}

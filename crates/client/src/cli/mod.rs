@@ -1,0 +1,69 @@
+//! The commands that talk to a server. They have no `main`: the `innkeeper`
+//! binary flattens [`Connection`] and [`Command`] into its own, and turns
+//! [`run`]'s answer into its exit code.
+
+mod catalogue;
+mod connection;
+mod exit;
+mod instance;
+mod operation;
+mod output;
+mod token;
+
+use std::path::Path;
+
+use clap::Subcommand;
+
+pub use connection::{ADMIN_TOKEN_FILE, Connection, SOCKET_FILE};
+pub use exit::{EXIT_CODES, Exit, Failure};
+pub use output::{Format, clean};
+
+use catalogue::{FlavourCommand, ImageCommand};
+use instance::InstanceCommand;
+use operation::OperationCommand;
+use token::TokenCommand;
+
+/// What to ask the server for.
+#[derive(Debug, Subcommand)]
+#[command(after_help = EXIT_CODES)]
+pub enum Command {
+    /// Create, list, start, stop and delete instances
+    #[command(subcommand, after_help = EXIT_CODES)]
+    Instance(InstanceCommand),
+    /// Follow, cancel and resume operations
+    #[command(subcommand, after_help = EXIT_CODES)]
+    Operation(OperationCommand),
+    /// List images
+    #[command(subcommand, after_help = EXIT_CODES)]
+    Image(ImageCommand),
+    /// Create, list and delete flavours
+    #[command(subcommand, after_help = EXIT_CODES)]
+    Flavour(FlavourCommand),
+    /// Create, list and revoke API tokens
+    #[command(subcommand, after_help = EXIT_CODES)]
+    Token(TokenCommand),
+}
+
+/// Carries a command out: its result on standard output, progress and errors on
+/// standard error. `default_state` is the state folder to look into when
+/// neither arguments nor environment say where the server is.
+pub async fn run(connection: &Connection, command: Command, default_state: Option<&Path>) -> Exit {
+    let format = connection.output;
+    let result = match connection.client(&|name| std::env::var(name).ok(), default_state) {
+        Ok(client) => match command {
+            Command::Instance(command) => instance::run(&client, format, command).await,
+            Command::Operation(command) => operation::run(&client, format, command).await,
+            Command::Image(command) => catalogue::run_image(&client, format, command).await,
+            Command::Flavour(command) => catalogue::run_flavour(&client, format, command).await,
+            Command::Token(command) => token::run(&client, format, command).await,
+        },
+        Err(failure) => Err(failure),
+    };
+    result.unwrap_or_else(|failure| {
+        failure.print(format);
+        failure.exit
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,37 @@
+//! The types of the native API, version 1.
+//!
+//! Requests refuse unknown fields. Amounts carry their unit in the name
+//! (`memory_bytes`, `timeout_seconds`), times are RFC 3339 texts, and answers
+//! may gain fields without a new version.
+
+mod catalogue;
+mod error;
+mod instance;
+mod operation;
+mod secret;
+mod time;
+mod token;
+mod words;
+
+pub use catalogue::{Flavour, FlavourList, Image, ImageList, NewFlavour};
+pub use error::{ErrorBody, ErrorDetail};
+pub use instance::{
+    Accepted, Address, CreateInstance, Disk, Fault, Instance, InstanceList, InstanceQuery, Named,
+    Nic, Reboot, RunningOperation, Shutdown,
+};
+pub use operation::{
+    LogLine, Operation, OperationList, OperationLog, OperationQuery, Progress, Step,
+};
+pub use secret::Secret;
+pub use time::{ParseTimeError, Time};
+pub use token::{CreatedToken, NewToken, Token, TokenList};
+pub use words::{
+    Door, InstanceState, OperationKind, OperationState, Phase, PowerState, Role, StepState,
+};
+
+/// How many rows a list answers when the request does not say.
+pub const LIST_DEFAULT: usize = 100;
+/// How many rows a list answers at most.
+pub const LIST_MOST: usize = 1000;
+/// The header that carries a request's id, in both directions.
+pub const REQUEST_ID_HEADER: &str = "x-request-id";
