@@ -87,16 +87,18 @@ fn compact(version: &str, schema: &Value, wanted: &BTreeSet<(String, String)>) -
     ))
 }
 
+/// Drops prose, and makes numbers of limits that the schema writes as strings.
 fn strip(value: &Value) -> Value {
-    match value {
-        Value::Object(map) => Value::Object(
-            map.iter()
-                .filter(|(key, _)| !PROSE.contains(&key.as_str()))
-                .map(|(key, value)| (key.clone(), strip(value)))
-                .collect(),
-        ),
-        other => other.clone(),
-    }
+    let Value::Object(map) = value else { return value.clone() };
+    let kept = map.iter().filter(|(key, _)| !PROSE.contains(&key.as_str()));
+    kept.map(|(key, value)| {
+        let number = value
+            .as_str()
+            .filter(|_| key == "minimum" || key == "maximum")
+            .and_then(|text| text.parse::<i64>().ok());
+        (key.clone(), number.map_or_else(|| strip(value), |number| json!(number)))
+    })
+    .collect()
 }
 
 #[cfg(test)]
@@ -108,12 +110,12 @@ mod tests {
     fn equal_definitions_are_stored_once_and_prose_is_dropped() {
         let schema = json!({"methods": [
             {"path": "/a", "method": "GET", "parameters": {
-                "x": {"type": "string", "description": "long"}, "y": {"type": "string"}}},
+                "x": {"type": "string", "description": "long", "minimum": "0"}, "y": {"type": "string", "minimum": 0}}},
             {"path": "/b", "method": "GET", "parameters": {}},
         ]});
         let text = compact("8.4", &schema, &wanted("# comment\nGET /a\n")).unwrap();
         let table: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(table["definitions"], json!([{"type": "string"}]));
+        assert_eq!(table["definitions"], json!([{"type": "string", "minimum": 0}]));
         assert_eq!(
             table["methods"],
             json!([{"method": "GET", "path": "/a", "parameters": {"x": 0, "y": 0}}])

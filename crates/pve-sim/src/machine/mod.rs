@@ -12,6 +12,8 @@ use std::path::PathBuf;
 pub mod qemu;
 pub mod records;
 
+pub use records::{AgentBehaviour, Records, Script};
+
 /// Everything a backend needs to start one guest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuestSpec {

@@ -1,0 +1,121 @@
+//! The API's methods, one file per area. A handler gets checked parameters and
+//! a locked world; what takes time becomes a task or an operation of the backend.
+
+use serde_json::Value;
+
+use crate::engine::{Call, Params};
+use crate::fail::Fail;
+use crate::world::World;
+
+pub(crate) mod access;
+pub(crate) mod cluster;
+pub(crate) mod firewall;
+pub(crate) mod nodes;
+pub(crate) mod pools;
+pub(crate) mod qemu;
+pub(crate) mod storage;
+pub(crate) mod tasks;
+pub(crate) mod users;
+
+/// A method that works on the world.
+pub(crate) type Plain = fn(&mut Call<'_>) -> Result<Value, Fail>;
+/// A method that asks the guest agent.
+pub(crate) type Agent = fn(&mut World, &Params) -> Result<AgentCall, Fail>;
+
+/// What to ask the guest agent, and how to show the answer.
+pub(crate) struct AgentCall {
+    pub vmid: u32,
+    /// Commands with arguments, sent in order; the last answer counts.
+    pub steps: Vec<(&'static str, Value)>,
+    pub shape: fn(Value) -> Value,
+}
+
+/// How a method is carried out.
+#[derive(Clone, Copy)]
+pub(crate) enum Handler {
+    Plain(Plain),
+    Agent(Agent),
+}
+
+/// The handler of a method, by verb and path template.
+pub(crate) fn handler(verb: &str, path: &str) -> Option<Handler> {
+    let area = path.trim_start_matches('/');
+    let plain = match area.split('/').next().unwrap_or_default() {
+        "version" => Some(nodes::version as Plain),
+        "access" => access::handler(verb, path).or_else(|| users::handler(verb, path)),
+        "cluster" => cluster::handler(verb, path).or_else(|| firewall::handler(verb, path)),
+        "pools" => pools::handler(verb, path),
+        "storage" => storage::handler(verb, path),
+        "nodes" => {
+            if let Some(rest) = path.strip_prefix("/nodes/{node}/qemu") {
+                if let Some(agent) = qemu::agent::handler(verb, rest) {
+                    return Some(agent);
+                }
+                qemu::handler(verb, rest).or_else(|| firewall::handler(verb, path))
+            } else if path.starts_with("/nodes/{node}/storage") {
+                storage::handler(verb, path)
+            } else if path.starts_with("/nodes/{node}/tasks") {
+                tasks::handler(verb, path)
+            } else {
+                nodes::handler(verb, path)
+            }
+        }
+        _ => None,
+    };
+    plain.map(Handler::Plain)
+}
+
+/// Whether a call changes a guest's configuration itself, so that it must wait
+/// while a worker holds the lock file.
+pub(crate) fn waits_for_lock(verb: &str, path: &str) -> bool {
+    let Some(rest) = path.strip_prefix("/nodes/{node}/qemu/{vmid}/") else { return false };
+    matches!((verb, rest), ("PUT", "config" | "unlink") | ("POST", "template" | "move_disk"))
+}
+
+/// Whether a lock timeout shows in the task rather than in the answer (fact 75).
+pub(crate) fn fails_in_task(verb: &str, path: &str) -> bool {
+    let Some(rest) = path.strip_prefix("/nodes/{node}/qemu/{vmid}") else { return false };
+    matches!(
+        (verb, rest.trim_start_matches('/')),
+        ("DELETE", "")
+            | (
+                "POST",
+                "config" | "status/start" | "status/stop" | "status/shutdown" | "status/reboot"
+            )
+            | ("PUT", "resize")
+            | (
+                "POST" | "DELETE",
+                "snapshot" | "snapshot/{snapname}" | "snapshot/{snapname}/rollback"
+            )
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::schema::{Table, Version};
+
+    #[test]
+    fn every_method_of_the_tables_has_a_handler_and_the_list_is_in_the_table() {
+        for version in [Version::V8_4, Version::V9_2] {
+            for method in &Table::of(version).methods {
+                assert!(
+                    handler(&method.verb, &method.path).is_some(),
+                    "{} {}",
+                    method.verb,
+                    method.path
+                );
+            }
+        }
+        let list = include_str!("../schema/methods.txt");
+        let table = Table::of(Version::V8_4);
+        for line in list.lines().filter(|line| !line.starts_with('#')) {
+            let (verb, path) = line.split_once(' ').unwrap();
+            assert!(
+                table.methods.iter().any(|method| method.verb == verb && method.path == path),
+                "{line}"
+            );
+        }
+    }
+}

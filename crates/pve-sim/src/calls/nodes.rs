@@ -1,0 +1,130 @@
+//! `/version` and `/nodes`.
+
+use serde_json::{Map, Value, json};
+
+use super::Plain;
+use crate::engine::Call;
+use crate::fail::Fail;
+use crate::schema::Version;
+use crate::world::World;
+use crate::world::guest::{Guest, Kind};
+
+/// The handlers of this file.
+pub(crate) fn handler(verb: &str, path: &str) -> Option<Plain> {
+    Some(match (verb, path.strip_prefix("/nodes")?) {
+        ("GET", "") => list,
+        ("GET", "/{node}") => index,
+        ("GET", "/{node}/version") => version,
+        ("GET", "/{node}/status") => status,
+        ("GET", "/{node}/network") => network,
+        ("GET", "/{node}/lxc") => containers,
+        _ => return None,
+    })
+}
+
+/// `GET /version`
+pub(crate) fn version(call: &mut Call<'_>) -> Result<Value, Fail> {
+    let (version, release, repository) = call.world.version.numbers();
+    Ok(json!({"version": version, "release": release, "repoid": repository}))
+}
+
+/// Memory that the running guests of a node use, in bytes.
+pub(crate) fn memory_in_use(world: &World, node: &str) -> u64 {
+    let of_guests: u64 =
+        world.guests_of(node).filter(|guest| guest.process.is_some()).map(Guest::memory).sum();
+    (1 << 30) + of_guests
+}
+
+/// What `/nodes` and `/cluster/resources` say about a node's load.
+pub(crate) fn load(world: &World, node: &str, row: &mut Map<String, Value>) {
+    let Some(found) = world.nodes.get(node) else { return };
+    let local = world.storages.get("local").map_or(100 << 30, |storage| storage.capacity);
+    row.insert("maxcpu".into(), json!(found.cpus));
+    row.insert("maxmem".into(), json!(found.memory));
+    row.insert("cpu".into(), json!(0.01));
+    row.insert("mem".into(), json!(memory_in_use(world, node).min(found.memory)));
+    row.insert("disk".into(), json!(world.volumes.used("local", node)));
+    row.insert("maxdisk".into(), json!(local));
+    row.insert("uptime".into(), json!(world.now.saturating_sub(world.booted).as_secs()));
+}
+
+fn list(call: &mut Call<'_>) -> Result<Value, Fail> {
+    let world = &*call.world;
+    let rows = world.nodes.values().map(|node| {
+        let mut row = Map::new();
+        row.insert("node".into(), json!(node.name));
+        row.insert("id".into(), json!(format!("node/{}", node.name)));
+        row.insert("type".into(), json!("node"));
+        row.insert("level".into(), json!(""));
+        row.insert("status".into(), json!(if node.online { "online" } else { "offline" }));
+        row.insert("ssl_fingerprint".into(), json!(""));
+        if node.online && world.may(call.caller, &format!("/nodes/{}", node.name), "Sys.Audit") {
+            load(world, &node.name, &mut row);
+        }
+        Value::Object(row)
+    });
+    Ok(Value::Array(rows.collect()))
+}
+
+fn index(_: &mut Call<'_>) -> Result<Value, Fail> {
+    let names = ["lxc", "network", "qemu", "status", "storage", "tasks", "version"];
+    Ok(Value::Array(names.iter().map(|name| json!({"name": name})).collect()))
+}
+
+fn status(call: &mut Call<'_>) -> Result<Value, Fail> {
+    let world = &*call.world;
+    let node = &world.nodes[call.params.node()];
+    let used = memory_in_use(world, &node.name).min(node.memory);
+    let (version, _, repository) = world.version.numbers();
+    let disk = world.storages.get("local").map_or(100 << 30, |storage| storage.capacity);
+    let disk_used = world.volumes.used("local", &node.name).min(disk);
+    let mut memory = json!({"total": node.memory, "used": used, "free": node.memory - used});
+    let mut cpu = json!({
+        "cpus": node.cpus, "cores": node.cpus, "sockets": 1, "hvm": "1", "mhz": "2600.000",
+        "model": "Simulated Processor", "user_hz": 100, "flags": "fpu vme de pse tsc msr",
+    });
+    if world.version == Version::V9_2 {
+        memory["available"] = json!(node.memory - used);
+        cpu["family"] = json!("6");
+        cpu["vendor"] = json!("GenuineIntel");
+    }
+    Ok(json!({
+        "cpuinfo": cpu, "memory": memory, "swap": {"total": 0, "used": 0, "free": 0},
+        "rootfs": {"total": disk, "used": disk_used, "free": disk - disk_used, "avail": disk - disk_used},
+        "ksm": {"shared": 0}, "loadavg": ["0.10", "0.05", "0.01"], "cpu": 0.01, "wait": 0, "idle": 0,
+        "uptime": world.now.saturating_sub(world.booted).as_secs(),
+        "pveversion": format!("pve-manager/{version}/{repository}"),
+        "kversion": "Linux 6.8.12-1-pve #1 SMP PREEMPT_DYNAMIC",
+        "current-kernel": {"sysname": "Linux", "release": "6.8.12-1-pve", "version": "#1 SMP PREEMPT_DYNAMIC", "machine": "x86_64"},
+        "boot-info": {"mode": "legacy-bios"},
+    }))
+}
+
+fn network(call: &mut Call<'_>) -> Result<Value, Fail> {
+    let node = &call.world.nodes[call.params.node()];
+    let wanted = call.params.get("type");
+    let rows = node.bridges.iter().filter(|_| wanted.is_none_or(|kind| kind.contains("bridge"))).map(|bridge| {
+        json!({
+            "iface": bridge, "type": "bridge", "active": 1, "autostart": 1, "method": "static", "method6": "manual",
+            "families": ["inet"], "priority": 3, "bridge_ports": "", "bridge_stp": "off", "bridge_fd": "0",
+            "address": node.address, "netmask": "24", "cidr": format!("{}/24", node.address),
+        })
+    });
+    Ok(Value::Array(rows.collect()))
+}
+
+fn containers(call: &mut Call<'_>) -> Result<Value, Fail> {
+    let world = &*call.world;
+    let seen = world.guests_of(call.params.node()).filter(|guest| {
+        guest.kind == Kind::Lxc
+            && world.may(call.caller, &format!("/vms/{}", guest.vmid), "VM.Audit")
+    });
+    let rows = seen.map(|guest| {
+        json!({
+            "vmid": guest.vmid, "name": guest.name(), "type": "lxc", "status": guest.status(), "cpus": guest.cpus(),
+            "maxmem": guest.memory(), "maxdisk": guest.disk_size(), "maxswap": 0, "mem": 0, "swap": 0, "disk": 0,
+            "cpu": 0, "netin": 0, "netout": 0, "diskread": 0, "diskwrite": 0, "uptime": 0,
+        })
+    });
+    Ok(Value::Array(rows.collect()))
+}

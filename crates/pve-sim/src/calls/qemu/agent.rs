@@ -1,0 +1,157 @@
+//! `/nodes/{node}/qemu/{vmid}/agent`
+
+use serde_json::{Value, json};
+
+use crate::calls::{AgentCall, Handler};
+use crate::engine::{Call, Params};
+use crate::fail::Fail;
+use crate::world::World;
+
+/// The handlers of this file; `rest` is the path below `/nodes/{node}/qemu`.
+pub(crate) fn handler(verb: &str, rest: &str) -> Option<Handler> {
+    let rest = rest.strip_prefix("/{vmid}/agent")?;
+    Some(Handler::Agent(match (verb, rest) {
+        ("GET", "") => return Some(Handler::Plain(index)),
+        ("POST", "/ping") => |w, p| simple(w, p, "guest-ping"),
+        ("GET", "/info") => |w, p| simple(w, p, "guest-info"),
+        ("GET", "/get-osinfo") => |w, p| simple(w, p, "guest-get-osinfo"),
+        ("GET", "/get-host-name") => |w, p| simple(w, p, "guest-get-host-name"),
+        ("GET", "/get-time") => |w, p| simple(w, p, "guest-get-time"),
+        ("GET", "/get-timezone") => |w, p| simple(w, p, "guest-get-timezone"),
+        ("GET", "/get-users") => |w, p| simple(w, p, "guest-get-users"),
+        ("GET", "/get-vcpus") => |w, p| simple(w, p, "guest-get-vcpus"),
+        ("GET", "/get-fsinfo") => |w, p| simple(w, p, "guest-get-fsinfo"),
+        ("GET", "/network-get-interfaces") => |w, p| simple(w, p, "guest-network-get-interfaces"),
+        ("POST", "/fsfreeze-status") => |w, p| simple(w, p, "guest-fsfreeze-status"),
+        ("POST", "/fsfreeze-freeze") => |w, p| simple(w, p, "guest-fsfreeze-freeze"),
+        ("POST", "/fsfreeze-thaw") => |w, p| simple(w, p, "guest-fsfreeze-thaw"),
+        ("POST", "/fstrim") => |w, p| simple(w, p, "guest-fstrim"),
+        ("POST", "/shutdown") => |w, p| simple(w, p, "guest-shutdown"),
+        ("POST", "/exec") => exec,
+        ("GET", "/exec-status") => exec_status,
+        ("GET", "/file-read") => file_read,
+        ("POST", "/file-write") => file_write,
+        _ => return None,
+    }))
+}
+
+fn index(call: &mut Call<'_>) -> Result<Value, Fail> {
+    call.world.vm(call.params.node(), call.params.vmid())?;
+    let names = [
+        "exec",
+        "exec-status",
+        "file-read",
+        "file-write",
+        "fsfreeze-freeze",
+        "fsfreeze-status",
+        "fsfreeze-thaw",
+        "fstrim",
+        "get-fsinfo",
+        "get-host-name",
+        "get-osinfo",
+        "get-time",
+        "get-timezone",
+        "get-users",
+        "get-vcpus",
+        "info",
+        "network-get-interfaces",
+        "ping",
+        "shutdown",
+    ];
+    Ok(Value::Array(names.iter().map(|name| json!({"name": name})).collect()))
+}
+
+/// Refuses a guest without an enabled agent or process (fact 58).
+fn available(world: &World, params: &Params) -> Result<u32, Fail> {
+    let vmid = params.vmid();
+    let guest = world.vm(params.node(), vmid)?;
+    if !guest.agent_enabled() {
+        return Err(Fail::new("No QEMU guest agent configured"));
+    }
+    if guest.process.is_none() {
+        return Err(Fail::new(format!("VM {vmid} is not running")));
+    }
+    Ok(vmid)
+}
+
+fn simple(world: &mut World, params: &Params, command: &'static str) -> Result<AgentCall, Fail> {
+    let vmid = available(world, params)?;
+    Ok(AgentCall {
+        vmid,
+        steps: vec![(command, json!({}))],
+        shape: |answer| json!({"result": answer}),
+    })
+}
+
+fn exec(world: &mut World, params: &Params) -> Result<AgentCall, Fail> {
+    let vmid = available(world, params)?;
+    let words = params.lists.get("command").cloned().unwrap_or_default();
+    let Some((path, arguments)) = words.split_first() else {
+        return Err(Fail::parameter("command", crate::schema::check::MISSING));
+    };
+    let mut request = json!({"path": path, "arg": arguments, "capture-output": true});
+    if let Some(input) = params.get("input-data") {
+        use base64::Engine as _;
+        request["input-data"] = json!(base64::engine::general_purpose::STANDARD.encode(input));
+    }
+    Ok(AgentCall {
+        vmid,
+        steps: vec![("guest-exec", request)],
+        shape: |answer| json!({"pid": answer["pid"]}),
+    })
+}
+
+fn exec_status(world: &mut World, params: &Params) -> Result<AgentCall, Fail> {
+    let vmid = available(world, params)?;
+    let request = json!({"pid": params.number("pid")});
+    Ok(AgentCall { vmid, steps: vec![("guest-exec-status", request)], shape: shape_exec_status })
+}
+
+/// Flags as numbers, output decoded (fact 59).
+fn shape_exec_status(answer: Value) -> Value {
+    use base64::Engine as _;
+    let Value::Object(map) = answer else { return answer };
+    let exited = map.get("exited").and_then(Value::as_bool).unwrap_or(false);
+    let mut shaped = serde_json::Map::new();
+    for (key, value) in map {
+        let value = match (&value, key.as_str()) {
+            (Value::Bool(flag), _) => json!(u8::from(*flag)),
+            (Value::String(text), "out-data" | "err-data") => {
+                let bytes =
+                    base64::engine::general_purpose::STANDARD.decode(text).unwrap_or_default();
+                json!(String::from_utf8_lossy(&bytes))
+            }
+            _ => value,
+        };
+        shaped.insert(key, value);
+    }
+    if exited && shaped.contains_key("out-data") {
+        shaped.entry("out-truncated").or_insert(json!(0));
+    }
+    Value::Object(shaped)
+}
+
+/// The backend reads and writes whole files by these two commands of its own.
+fn file_read(world: &mut World, params: &Params) -> Result<AgentCall, Fail> {
+    let vmid = available(world, params)?;
+    let request = json!({"path": params.text("file")});
+    let shape = |answer: Value| {
+        let content = answer["content"].as_str().unwrap_or_default();
+        json!({"content": content, "bytes-read": content.len()})
+    };
+    Ok(AgentCall { vmid, steps: vec![("guest-file-read", request)], shape })
+}
+
+fn file_write(world: &mut World, params: &Params) -> Result<AgentCall, Fail> {
+    use base64::Engine as _;
+    let vmid = available(world, params)?;
+    let mut content = params.text("content").to_owned();
+    if params.get("encode") == Some("0") {
+        let bytes = base64::engine::general_purpose::STANDARD.decode(&content);
+        content =
+            String::from_utf8_lossy(&bytes.map_err(|_| Fail::new("Agent error: invalid base64"))?)
+                .into_owned();
+    }
+    let request = json!({"path": params.text("file"), "content": content});
+    Ok(AgentCall { vmid, steps: vec![("guest-file-write", request)], shape: |_| Value::Null })
+}

@@ -1,0 +1,227 @@
+//! Disk options: what a client asked for, and the volumes that come of it.
+
+use std::collections::BTreeSet;
+
+use crate::engine::Call;
+use crate::fail::Fail;
+use crate::tasks::Op;
+use crate::world::World;
+use crate::world::guest::{Drive, parse_size, print_size};
+use crate::world::storage::{Key, Volume, volid};
+
+/// Size of a cloud-init drive, of an EFI variables disk and of a TPM state disk.
+/// Source: sizes recorded from 8.4.21.
+const CLOUDINIT: u64 = 4 << 20;
+const EFI: u64 = 528 << 10;
+const TPM: u64 = 4 << 20;
+
+/// Where the content of a new volume comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Source {
+    Empty,
+    Import(String),
+    CloudInit,
+}
+
+/// One disk option after the checks that are made before the task starts.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    device: String,
+    drive: Drive,
+    make: Option<(String, Source, u64, String)>,
+}
+
+impl Plan {
+    /// The device (`scsi0`).
+    pub fn device(&self) -> &str {
+        &self.device
+    }
+}
+
+/// Checks a disk option. Errors are those that Proxmox gives before any task.
+pub(crate) fn plan(call: &Call<'_>, device: &str, text: &str) -> Result<Plan, Fail> {
+    let mut drive = Drive::parse(text);
+    let import = drive.options.remove("import-from");
+    let keep = Plan { device: device.to_owned(), drive: drive.clone(), make: None };
+    if matches!(drive.volume.as_str(), "none" | "cdrom") {
+        return Ok(keep);
+    }
+    if drive.volume.starts_with('/') {
+        return Err(only_root(call)
+            .map_or_else(|fail| fail, |()| Fail::new("absolute paths are not simulated")));
+    }
+    let node = call.params.node();
+    let Some((storage, rest)) = drive.volume.split_once(':') else {
+        return Err(Fail::new(format!("unable to parse volume ID '{}'", drive.volume)));
+    };
+    let size: Option<f64> = if rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        rest.parse().ok()
+    } else {
+        None
+    };
+    if import.is_some() && size != Some(0.0) {
+        let text =
+            "'import-from' requires special syntax - use <storage ID>:0,import-from=<source>";
+        return Err(Fail::parameter(device, text));
+    }
+    let found = call.world.storage_on(node, storage)?;
+    let source = match (rest, size, import) {
+        ("cloudinit", ..) => Source::CloudInit,
+        (_, Some(_), Some(from)) => {
+            if from.starts_with('/') {
+                only_root(call)?;
+            }
+            Source::Import(from)
+        }
+        (_, Some(_), None) => Source::Empty,
+        _ => {
+            check_existing(call.world, node, found.is_files(), rest, &drive.volume)?;
+            return Ok(keep);
+        }
+    };
+    call.require(&format!("/storage/{storage}"), "Datastore.AllocateSpace")?;
+    if !found.content.contains("images") {
+        return Err(Fail::new(format!("storage '{storage}' does not support vm images")));
+    }
+    let format = match (drive.options.remove("format"), found.is_files()) {
+        (_, true) if device.starts_with("tpmstate") => "raw".to_owned(),
+        (Some(format), true) => format,
+        (None, true) if source == Source::CloudInit => "qcow2".to_owned(),
+        (None, _) => "raw".to_owned(),
+        (Some(format), false) if format == "raw" => format,
+        (Some(format), false) => return Err(Fail::new(format!("unsupported format '{format}'"))),
+    };
+    let bytes = match (device, &source) {
+        ("efidisk0", _) => EFI,
+        ("tpmstate0", _) => TPM,
+        (_, Source::CloudInit) => CLOUDINIT,
+        _ => parse_size(&format!("{}G", size.unwrap_or(0.0))).unwrap_or(0),
+    };
+    let storage = storage.to_owned();
+    Ok(Plan { device: device.to_owned(), drive, make: Some((storage, source, bytes, format)) })
+}
+
+fn only_root(call: &Call<'_>) -> Result<(), Fail> {
+    if call.caller.is_root() {
+        return Ok(());
+    }
+    Err(Fail::new(
+        "Only root can pass arbitrary filesystem paths. at /usr/share/perl5/PVE/Storage.pm line 581.",
+    ))
+}
+
+fn check_existing(
+    world: &World,
+    node: &str,
+    files: bool,
+    name: &str,
+    volume: &str,
+) -> Result<(), Fail> {
+    if files && !name.contains('/') {
+        return Err(Fail::new(format!("unable to parse directory volume name '{name}'")));
+    }
+    let key = world.key_of(node, volume);
+    match key.and_then(|key| world.volumes.get(&key).map(|_| ())) {
+        Some(()) => Ok(()),
+        None => Err(Fail::new(format!("volume '{volume}' does not exist"))),
+    }
+}
+
+/// What comes of planned disks: options to store, volumes to register, and what
+/// the backend must do.
+#[derive(Debug, Default)]
+pub(crate) struct Made {
+    pub options: Vec<(String, String)>,
+    pub volumes: Vec<(Key, Volume)>,
+    pub ops: Vec<Op>,
+}
+
+impl Made {
+    /// Registers the volumes; call it when the backend has made them.
+    pub fn register(&mut self, world: &mut World) {
+        for (key, volume) in self.volumes.drain(..) {
+            world.volumes.insert(key, volume);
+        }
+    }
+}
+
+/// Chooses names for planned disks. The world is not changed.
+pub(crate) fn make(
+    world: &World,
+    node: &str,
+    vmid: u32,
+    plans: &[Plan],
+    log: &mut Vec<String>,
+) -> Result<Made, String> {
+    let mut made = Made::default();
+    let mut taken = BTreeSet::new();
+    for plan in plans {
+        let mut drive = plan.drive.clone();
+        let Some((storage_id, source, bytes, format)) = &plan.make else {
+            if !drive.is_cdrom()
+                && !drive.options.contains_key("size")
+                && let Some(key) = world.key_of(node, &drive.volume)
+                && let Some(volume) = world.volumes.get(&key)
+            {
+                drive.options.insert("size".into(), print_size(volume.size));
+            }
+            made.options.push((plan.device.clone(), drive.print()));
+            continue;
+        };
+        let storage = world.storage_on(node, storage_id).map_err(|fail| fail.text)?;
+        world.check_space(storage_id)?;
+        let mut size = *bytes;
+        let mut imported = None;
+        if let Source::Import(from) = source {
+            let key = world.key_of(node, from);
+            let volume = key.and_then(|key| world.volumes.get(&key));
+            let Some(volume) = volume else {
+                let name = from.split_once(':').map_or(from.as_str(), |(_, name)| name);
+                return Err(format!("failed to stat '{}/{name}'", storage.path()));
+            };
+            size = volume.size;
+            imported = Some(from.clone());
+        }
+        let name = if *source == Source::CloudInit {
+            if storage.is_files() {
+                format!("{vmid}/vm-{vmid}-cloudinit.{format}")
+            } else {
+                format!("vm-{vmid}-cloudinit")
+            }
+        } else {
+            world.next_disk_name(storage, node, vmid, format, &taken)
+        };
+        taken.insert(name.clone());
+        let key: Key = (storage.id.clone(), storage.place(node), name);
+        let volume = volid(&key);
+        made.ops.push(match imported {
+            Some(source) => Op::CloneFull { source, target: volume.clone() },
+            None => Op::Allocate { volume: volume.clone(), size },
+        });
+        drive.volume.clone_from(&volume);
+        if *source == Source::CloudInit {
+            drive.options.insert("media".into(), "cdrom".into());
+        } else {
+            drive.options.insert("size".into(), print_size(size));
+        }
+        log.push(format!("{}: successfully created disk '{}'", plan.device, drive.print()));
+        made.options.push((plan.device.clone(), drive.print()));
+        let volume = Volume {
+            content: "images".into(),
+            format: format.clone(),
+            size,
+            vmid: Some(vmid),
+            parent: None,
+            created: world.now,
+        };
+        made.volumes.push((key, volume));
+    }
+    Ok(made)
+}
+
+/// Whether a volume belongs to a guest by its name.
+pub(crate) fn is_owned(volume: &str, vmid: u32) -> bool {
+    let name = volume.split_once(':').map_or(volume, |(_, name)| name);
+    let last = name.rsplit('/').next().unwrap_or(name);
+    last.starts_with(&format!("vm-{vmid}-")) || last.starts_with(&format!("base-{vmid}-"))
+}

@@ -1,0 +1,84 @@
+//! Tickets, CSRF tokens and API tokens.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+
+use super::dispatch::Credentials;
+use crate::world::World;
+use crate::world::access::Caller;
+
+/// Life of a ticket and of a CSRF token. Source: fact 24.
+const LIFETIME: Duration = Duration::from_secs(2 * 3600);
+/// How far a ticket may lie in the future.
+const SKEW: u64 = 300;
+
+const FAILED: &str = "Authentication failed!";
+
+fn sign(world: &World, text: &str) -> String {
+    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &world.access.key);
+    let tag = aws_lc_rs::hmac::sign(&key, text.as_bytes());
+    base64::engine::general_purpose::STANDARD_NO_PAD.encode(tag.as_ref())
+}
+
+/// A ticket and a CSRF token for a user.
+pub(crate) fn issue(world: &World, user: &str) -> (String, String) {
+    let time = world.now.as_secs();
+    let plain = format!("PVE:{user}:{time:08X}");
+    let csrf = format!("{time:08X}:{}", sign(world, &format!("{time:08X}:{user}")));
+    (format!("{plain}::{}", sign(world, &plain)), csrf)
+}
+
+fn is_fresh(world: &World, hex: &str) -> bool {
+    let now = world.now.as_secs();
+    u64::from_str_radix(hex, 16)
+        .is_ok_and(|time| time <= now + SKEW && now < time + LIFETIME.as_secs())
+}
+
+/// The user of a valid ticket.
+pub(crate) fn verify(world: &World, ticket: &str) -> Option<String> {
+    let (plain, signature) = ticket.split_once("::")?;
+    let (head, time) = plain.rsplit_once(':')?;
+    let user = head.strip_prefix("PVE:")?;
+    let valid = signature == sign(world, plain)
+        && is_fresh(world, time)
+        && world.access.is_active(user, world.now);
+    valid.then(|| user.to_owned())
+}
+
+fn verify_csrf(world: &World, user: &str, csrf: &str) -> bool {
+    csrf.split_once(':').is_some_and(|(time, signature)| {
+        is_fresh(world, time) && signature == sign(world, &format!("{time}:{user}"))
+    })
+}
+
+fn verify_token(world: &World, text: &str) -> Option<Caller> {
+    let (id, secret) = text.split_once('=')?;
+    let (user, token) = id.split_once('!')?;
+    let found = world.access.users.get(user)?.tokens.get(token)?;
+    let alive = found.expire == 0 || found.expire > world.now.as_secs();
+    let valid = alive && found.secret == secret && world.access.is_active(user, world.now);
+    valid.then(|| Caller { user: user.to_owned(), token: Some(token.to_owned()) })
+}
+
+/// Who calls; the error is the reason phrase of the 401.
+pub(crate) fn caller(
+    world: &World,
+    credentials: &Credentials,
+    writes: bool,
+    is_upload: bool,
+) -> Result<Caller, &'static str> {
+    // A cookie wins over a token header (fact 23).
+    if let Some(ticket) = &credentials.ticket {
+        let user = verify(world, ticket).ok_or(FAILED)?;
+        let csrf = credentials.csrf.as_deref().unwrap_or_default();
+        if writes && !is_upload && !verify_csrf(world, &user, csrf) {
+            return Err("Permission denied - invalid csrf token");
+        }
+        return Ok(Caller { user, token: None });
+    }
+    match &credentials.token {
+        Some(token) => verify_token(world, token).ok_or(FAILED),
+        None => Err("No ticket"),
+    }
+}

@@ -1,0 +1,123 @@
+//! The permission rules of the schema, checked as Proxmox checks them.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::fail::Fail;
+use crate::schema::Permission;
+use crate::world::World;
+use crate::world::access::Caller;
+
+/// Refuses a caller who may not call a method with these parameters.
+pub(crate) fn check(
+    world: &World,
+    permission: &Permission,
+    caller: &Caller,
+    given: &BTreeMap<String, String>,
+) -> Result<(), Fail> {
+    if caller.is_root() {
+        return Ok(());
+    }
+    match permission {
+        Permission::World | Permission::All => Ok(()),
+        Permission::RootOnly => Err(Fail::denied("user != root@pam")),
+        Permission::Check(rule) => evaluate(world, rule, caller, given),
+    }
+}
+
+fn strings(value: Option<&Value>) -> Vec<&str> {
+    value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+fn evaluate(
+    world: &World,
+    rule: &Value,
+    caller: &Caller,
+    given: &BTreeMap<String, String>,
+) -> Result<(), Fail> {
+    let parts = rule.as_array().map(Vec::as_slice).unwrap_or_default();
+    let kind = parts.first().and_then(Value::as_str).unwrap_or_default();
+    match kind {
+        "and" => parts[1..].iter().try_for_each(|part| evaluate(world, part, caller, given)),
+        "or" => {
+            let fits = parts[1..].iter().any(|part| evaluate(world, part, caller, given).is_ok());
+            if fits { Ok(()) } else { Err(Fail::denied("")) }
+        }
+        "perm" => {
+            let options = strings_after(parts, 3);
+            if let Some(required) = options.get("require_param")
+                && !given.contains_key(required)
+            {
+                return Err(Fail::denied(""));
+            }
+            let path = fill(parts.get(1).and_then(Value::as_str).unwrap_or_default(), given);
+            let privileges = strings(parts.get(2));
+            let any = options.contains_key("any");
+            require(world, caller, &path, &privileges, any)
+        }
+        "userid-param" => {
+            let user = given.get("userid").map_or("", String::as_str);
+            if parts.get(1).and_then(Value::as_str) == Some("self") {
+                return if user == caller.user { Ok(()) } else { Err(Fail::denied("")) };
+            }
+            let realm = user.rsplit_once('@').map_or("", |(_, realm)| realm);
+            require(
+                world,
+                caller,
+                &format!("/access/realm/{realm}"),
+                &["Realm.AllocateUser"],
+                false,
+            )
+        }
+        "userid-group" => require(world, caller, "/access/groups", &strings(parts.get(1)), true),
+        "perm-modify" => {
+            let path = given.get("path").map_or("/", String::as_str);
+            require(world, caller, path, &["Permissions.Modify"], false)
+        }
+        _ => Err(Fail::denied("")),
+    }
+}
+
+/// The options behind a `perm` rule: alternating names and values.
+fn strings_after(parts: &[Value], from: usize) -> BTreeMap<String, String> {
+    let rest = parts.get(from..).unwrap_or_default();
+    rest.chunks(2)
+        .filter_map(|pair| {
+            let name = pair.first()?.as_str()?;
+            let value = pair
+                .get(1)
+                .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+            Some((name.to_owned(), value.unwrap_or_default()))
+        })
+        .collect()
+}
+
+fn fill(template: &str, given: &BTreeMap<String, String>) -> String {
+    let mut path = template.to_owned();
+    for (name, value) in given {
+        path = path.replace(&format!("{{{name}}}"), value);
+    }
+    path
+}
+
+/// Requires privileges on a path: all of them, or any. The texts are Proxmox's.
+pub(crate) fn require(
+    world: &World,
+    caller: &Caller,
+    path: &str,
+    privileges: &[&str],
+    any: bool,
+) -> Result<(), Fail> {
+    let found = world.privileges(caller, path);
+    if any {
+        if privileges.iter().any(|privilege| found.contains_key(*privilege)) {
+            return Ok(());
+        }
+        return Err(Fail::denied(format!("{path}, {}", privileges.join("|"))));
+    }
+    match privileges.iter().find(|privilege| !found.contains_key(**privilege)) {
+        Some(missing) => Err(Fail::denied(format!("{path}, {missing}"))),
+        None => Ok(()),
+    }
+}

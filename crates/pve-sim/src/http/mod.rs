@@ -1,0 +1,165 @@
+//! The HTTP side: TLS, reading requests as pveproxy does, writing its answers.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, DATE, EXPIRES, HeaderValue, PRAGMA, SERVER,
+};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+use crate::engine::{Engine, Outcome, Reply};
+
+mod multipart;
+mod read;
+pub(crate) mod tls;
+
+/// Open connections at most; more are refused. Source: pveproxy's own default
+/// of 3 workers with 500 connections each is of this order.
+const MAX_CONNECTIONS: usize = 1_500;
+
+/// The connection is closed without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection is dropped on purpose")]
+struct Dropped;
+
+/// Accepts connections until the task is aborted.
+pub(crate) async fn serve(listener: TcpListener, tls: TlsAcceptor, engine: Arc<Engine>) {
+    let limit = Arc::new(tokio::sync::Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            continue;
+        };
+        let Ok(permit) = limit.clone().try_acquire_owned() else { continue };
+        let (tls, engine) = (tls.clone(), engine.clone());
+        tokio::spawn(async move {
+            let _permit = permit;
+            if let Err(error) = connection(stream, tls, engine).await {
+                tracing::debug!(%error, "a connection ended");
+            }
+        });
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    tls: TlsAcceptor,
+    engine: Arc<Engine>,
+) -> Result<(), String> {
+    stream.set_nodelay(true).map_err(|error| error.to_string())?;
+    let mut first = [0];
+    let read = stream.peek(&mut first).await.map_err(|error| error.to_string())?;
+    // A TLS record that starts a handshake begins with 0x16.
+    if read == 1 && first[0] != 0x16 {
+        return redirect(stream).await;
+    }
+    let stream = tls.accept(stream).await.map_err(|error| error.to_string())?;
+    let service = hyper::service::service_fn(move |request| answer(engine.clone(), request));
+    hyper::server::conn::http1::Builder::new()
+        .title_case_headers(true)
+        .max_headers(64)
+        .serve_connection(TokioIo::new(stream), service)
+        .await
+        .map_err(|error| error.to_string())
+}
+
+/// Plain HTTP is answered with a redirection to HTTPS (fact 20).
+async fn redirect(mut stream: TcpStream) -> Result<(), String> {
+    let mut buffer = vec![0; 4096];
+    let read = stream.read(&mut buffer).await.map_err(|error| error.to_string())?;
+    let head = String::from_utf8_lossy(&buffer[..read]);
+    let mut words = head.lines().next().unwrap_or_default().split(' ');
+    let status = if words.next() == Some("GET") {
+        "301 Moved Permanently"
+    } else {
+        "308 Permanent Redirect"
+    };
+    let path = words.next().unwrap_or("/");
+    let host = head.lines().find_map(|line| {
+        line.to_ascii_lowercase().strip_prefix("host:").map(|host| host.trim().to_owned())
+    });
+    let host = host.unwrap_or_else(|| "localhost".into());
+    let text = format!(
+        "HTTP/1.1 {status}\r\nLocation: https://{host}{path}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    );
+    stream.write_all(text.as_bytes()).await.map_err(|error| error.to_string())
+}
+
+async fn answer(
+    engine: Arc<Engine>,
+    request: hyper::Request<Incoming>,
+) -> Result<hyper::Response<Full<Bytes>>, Dropped> {
+    let outcome = match read::request(request).await {
+        Ok(request) => engine.handle(request).await,
+        Err(outcome) => outcome,
+    };
+    match outcome {
+        Outcome::Reply(reply) => Ok(write(reply)),
+        Outcome::Drop => Err(Dropped),
+    }
+}
+
+fn write(reply: Reply) -> hyper::Response<Full<Bytes>> {
+    let mut response = hyper::Response::new(Full::new(Bytes::from(reply.body)));
+    if let Ok(status) = hyper::StatusCode::from_u16(reply.status) {
+        *response.status_mut() = status;
+    }
+    let reason: Vec<u8> = reply.reason.bytes().filter(|byte| !byte.is_ascii_control()).collect();
+    if let Ok(reason) = hyper::ext::ReasonPhrase::try_from(reason) {
+        response.extensions_mut().insert(reason);
+    }
+    let headers = response.headers_mut();
+    let date = httpdate();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("max-age=0"));
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    headers.insert(SERVER, HeaderValue::from_static("pve-api-daemon/3.0"));
+    if let Ok(date) = HeaderValue::from_str(&date) {
+        headers.insert(DATE, date.clone());
+        headers.insert(EXPIRES, date);
+    }
+    if reply.status >= 400 || reply.relayed {
+        headers.append(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if reply.status < 400 {
+        headers.append(CONNECTION, HeaderValue::from_static("Keep-Alive"));
+    }
+    if reply.json {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json;charset=UTF-8"));
+    }
+    response
+}
+
+/// The real time in the form of HTTP dates; no client of the simulator
+/// compares it with virtual time.
+fn httpdate() -> String {
+    let seconds = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    // Civil date from days since 1970-01-01 (Howard Hinnant's algorithm).
+    let shifted = days + 719_468;
+    let era = shifted / 146_097;
+    let of_era = shifted % 146_097;
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_index = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month_index + 2) / 5 + 1;
+    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    let weekday = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"][(days % 7) as usize];
+    let months =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let name = months[(month as usize).saturating_sub(1).min(11)];
+    format!(
+        "{weekday}, {day:02} {name} {year} {:02}:{:02}:{:02} GMT",
+        rest / 3600,
+        rest % 3600 / 60,
+        rest % 60
+    )
+}

@@ -1,0 +1,262 @@
+//! The methods of the API: paths, parameters and permissions, from tables that
+//! `cargo xtask pve-schema` generates for each release.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, OnceLock};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+pub(crate) mod check;
+pub(crate) mod formats;
+pub(crate) mod property;
+
+/// A release of Proxmox VE that the simulator can play.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+pub enum Version {
+    /// 8.4.21
+    #[default]
+    #[serde(rename = "8.4")]
+    V8_4,
+    /// 9.2.11
+    #[serde(rename = "9.2")]
+    V9_2,
+}
+
+impl Version {
+    /// What `GET /version` says: version, release and repository id.
+    pub(crate) fn numbers(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::V8_4 => ("8.4.21", "8.4", "2606ac85"),
+            Self::V9_2 => ("9.2.11", "9.2", "7a3f0c11"),
+        }
+    }
+}
+
+/// One parameter, or one key of a property string.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Parameter {
+    #[serde(rename = "type", default)]
+    pub kind: String,
+    #[serde(default)]
+    pub optional: u8,
+    #[serde(default)]
+    pub format: Option<Format>,
+    #[serde(default)]
+    pub minimum: Option<f64>,
+    #[serde(default)]
+    pub maximum: Option<f64>,
+    #[serde(default, rename = "minLength")]
+    pub min_length: Option<usize>,
+    #[serde(default, rename = "maxLength")]
+    pub max_length: Option<usize>,
+    #[serde(default, rename = "enum")]
+    pub values: Vec<String>,
+    #[serde(default)]
+    pub pattern: Option<String>,
+    #[serde(default)]
+    pub requires: Option<String>,
+    #[serde(default)]
+    pub default_key: Option<u8>,
+    #[serde(default)]
+    pub alias: Option<String>,
+    #[serde(default, rename = "keyAlias")]
+    pub key_alias: Option<String>,
+    #[serde(skip)]
+    pub regex: OnceLock<Option<regex::Regex>>,
+}
+
+impl Parameter {
+    /// The pattern, anchored; `None` when there is none or it cannot be compiled.
+    pub fn regex(&self) -> Option<&regex::Regex> {
+        self.regex.get_or_init(|| self.pattern.as_deref().and_then(formats::perl)).as_ref()
+    }
+
+    /// The keys of the property string, when the value is one.
+    pub fn keys(&self) -> Option<&BTreeMap<String, Parameter>> {
+        match &self.format {
+            Some(Format::Keys(keys)) => Some(keys),
+            _ => None,
+        }
+    }
+}
+
+/// How the text of a parameter is checked.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Format {
+    /// A format that Proxmox knows by name; see [`formats`].
+    Named(String),
+    /// A property string with these keys.
+    Keys(BTreeMap<String, Parameter>),
+}
+
+/// Who may call a method.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Permission {
+    World,
+    All,
+    Check(Value),
+    RootOnly,
+}
+
+/// One method of the API.
+#[derive(Debug)]
+pub(crate) struct Method {
+    pub verb: String,
+    pub path: String,
+    pub protected: bool,
+    pub proxied: bool,
+    pub allow_token: bool,
+    pub permission: Permission,
+    parameters: HashMap<String, Arc<Parameter>>,
+}
+
+impl Method {
+    /// The definition of a parameter; `scsi7` finds `scsi[n]`.
+    pub fn parameter(&self, name: &str) -> Option<&Arc<Parameter>> {
+        if let Some(found) = self.parameters.get(name) {
+            return Some(found);
+        }
+        let (stem, index) = split_index(name)?;
+        if index >= formats::indexed_limit(stem) {
+            return None;
+        }
+        self.parameters.get(&format!("{stem}[n]"))
+    }
+
+    /// The parameters that must be given.
+    pub fn required(&self) -> impl Iterator<Item = &str> {
+        self.parameters
+            .iter()
+            .filter(|(_, parameter)| parameter.optional == 0)
+            .map(|(name, _)| name.as_str())
+    }
+}
+
+/// `scsi7` is `("scsi", 7)`; numbers with leading zeros are no index.
+pub(crate) fn split_index(name: &str) -> Option<(&str, u32)> {
+    let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    let digits = &name[stem.len()..];
+    if stem.is_empty() || digits.is_empty() || (digits.len() > 1 && digits.starts_with('0')) {
+        return None;
+    }
+    digits.parse().ok().map(|index| (stem, index))
+}
+
+#[derive(Debug, Default)]
+struct Route {
+    children: HashMap<String, Route>,
+    any: Option<(String, Box<Route>)>,
+    methods: HashMap<String, usize>,
+}
+
+/// All methods of one release.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub methods: Vec<Method>,
+    root: Route,
+}
+
+#[derive(Deserialize)]
+struct Raw {
+    definitions: Vec<Parameter>,
+    methods: Vec<RawMethod>,
+}
+
+#[derive(Deserialize)]
+struct RawMethod {
+    method: String,
+    path: String,
+    #[serde(default)]
+    protected: u8,
+    #[serde(default)]
+    proxyto: Option<String>,
+    #[serde(default)]
+    allowtoken: Option<u8>,
+    #[serde(default)]
+    permissions: Option<Value>,
+    parameters: HashMap<String, usize>,
+}
+
+impl Table {
+    /// The table of a release; parsed once per process.
+    pub fn of(version: Version) -> &'static Table {
+        static V8: OnceLock<Table> = OnceLock::new();
+        static V9: OnceLock<Table> = OnceLock::new();
+        match version {
+            Version::V8_4 => V8.get_or_init(|| Self::parse(include_str!("8.4.json"))),
+            Version::V9_2 => V9.get_or_init(|| Self::parse(include_str!("9.2.json"))),
+        }
+    }
+
+    #[allow(clippy::expect_used, reason = "the tables are part of the program; a test parses both")]
+    fn parse(text: &str) -> Self {
+        let raw: Raw = serde_json::from_str(text).expect("the generated table is well-formed");
+        let definitions: Vec<Arc<Parameter>> = raw.definitions.into_iter().map(Arc::new).collect();
+        let mut table = Self { methods: Vec::new(), root: Route::default() };
+        for method in raw.methods {
+            let parameters = method
+                .parameters
+                .into_iter()
+                .map(|(name, index)| (name, definitions[index].clone()))
+                .collect();
+            let mut route = &mut table.root;
+            for segment in method.path.split('/').filter(|segment| !segment.is_empty()) {
+                route = match segment.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+                    Some(name) => {
+                        &mut route.any.get_or_insert_with(|| (name.to_owned(), Box::default())).1
+                    }
+                    None => route.children.entry(segment.to_owned()).or_default(),
+                };
+            }
+            route.methods.insert(method.method.clone(), table.methods.len());
+            table.methods.push(Method {
+                permission: permission(method.permissions),
+                verb: method.method,
+                path: method.path,
+                protected: method.protected == 1,
+                proxied: method.proxyto.as_deref() == Some("node"),
+                allow_token: method.allowtoken != Some(0),
+                parameters,
+            });
+        }
+        table
+    }
+
+    /// The method for this verb and decoded path, with the parameters that the path gives.
+    pub fn find(&self, verb: &str, path: &str) -> Option<(usize, Vec<(String, String)>)> {
+        let mut route = &self.root;
+        let mut found = Vec::new();
+        let mut rest = path.trim_matches('/');
+        while !rest.is_empty() {
+            let (segment, tail) = rest.split_once('/').unwrap_or((rest, ""));
+            if let Some(child) = route.children.get(segment) {
+                route = child;
+            } else if let Some((name, child)) = &route.any {
+                // A volume id holds slashes: it takes the rest of the path.
+                if name == "volume" {
+                    found.push((name.clone(), rest.to_owned()));
+                    route = child;
+                    break;
+                }
+                found.push((name.clone(), segment.to_owned()));
+                route = child;
+            } else {
+                return None;
+            }
+            rest = tail;
+        }
+        route.methods.get(verb).map(|index| (*index, found))
+    }
+}
+
+fn permission(raw: Option<Value>) -> Permission {
+    let Some(raw) = raw else { return Permission::RootOnly };
+    match (raw.get("user").and_then(Value::as_str), raw.get("check")) {
+        (Some("world"), _) => Permission::World,
+        (Some("all"), _) => Permission::All,
+        (_, Some(check)) => Permission::Check(check.clone()),
+        _ => Permission::RootOnly,
+    }
+}

@@ -1,0 +1,611 @@
+//! The description of a cluster: what a simulator starts with. As values for
+//! tests, or as a TOML file for `innkeeper pve-sim --seed`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+use crate::machine::{Backend, DirectKernel};
+use crate::schema::Version;
+use crate::world::access::{Entry, Token, User};
+use crate::world::firewall::Group;
+use crate::world::guest::{Drive, Guest, Kind, print_size};
+use crate::world::storage::{Key, Storage, Volume, volid};
+use crate::world::{Node, Pool, World};
+
+/// Why a description cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SeedError {
+    /// The text is no TOML, or has a member that is unknown or of another type.
+    #[error("the seed file cannot be read")]
+    Toml(#[from] toml::de::Error),
+    /// A member has a value that makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+fn invalid(text: impl Into<String>) -> SeedError {
+    SeedError::Invalid(text.into())
+}
+
+/// A cluster. Without nodes it has one, `pve1`; without storages it has `local`
+/// (directory) and `local-lvm` (thin LVM).
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Seed {
+    /// The release that is played.
+    pub version: Version,
+    /// The cluster's name; without one the node stands alone.
+    pub cluster: Option<String>,
+    /// `root@pam`'s password; without one only tokens can be used.
+    pub root_password: Option<String>,
+    /// The hosts. The first answers the API.
+    #[serde(rename = "node")]
+    pub nodes: Vec<NodeSeed>,
+    /// The storages.
+    #[serde(rename = "storage")]
+    pub storages: Vec<StorageSeed>,
+    /// Templates.
+    #[serde(rename = "template")]
+    pub templates: Vec<GuestSeed>,
+    /// Guests that are no templates.
+    #[serde(rename = "guest")]
+    pub guests: Vec<GuestSeed>,
+    /// Volumes that are no guest's disk: images, ISO files, templates of containers.
+    #[serde(rename = "volume")]
+    pub volumes: Vec<VolumeSeed>,
+    /// Users beside `root@pam`.
+    #[serde(rename = "user")]
+    pub users: Vec<UserSeed>,
+    /// API tokens.
+    #[serde(rename = "token")]
+    pub tokens: Vec<TokenSeed>,
+    /// Entries of the access control list.
+    #[serde(rename = "acl")]
+    pub acl: Vec<AclSeed>,
+    /// Roles beside the built-in ones: name to privileges.
+    #[serde(rename = "role")]
+    pub roles: BTreeMap<String, Vec<String>>,
+    /// Names of pools.
+    pub pools: Vec<String>,
+    /// Names of firewall security groups.
+    pub firewall_groups: Vec<String>,
+}
+
+/// A host.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeSeed {
+    /// Its name.
+    pub name: String,
+    /// Processors.
+    #[serde(default = "default_cpus")]
+    pub cpus: u32,
+    /// Memory in MiB.
+    #[serde(default = "default_memory")]
+    pub memory_mib: u64,
+    /// Network bridges.
+    #[serde(default = "default_bridges")]
+    pub bridges: Vec<String>,
+    /// Whether it can be reached.
+    #[serde(default = "yes")]
+    pub online: bool,
+}
+
+fn default_cpus() -> u32 {
+    16
+}
+
+fn default_memory() -> u64 {
+    64 << 10
+}
+
+fn default_bridges() -> Vec<String> {
+    vec!["vmbr0".into()]
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl NodeSeed {
+    /// A host with 16 processors, 64 GiB of memory and `vmbr0`.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            cpus: default_cpus(),
+            memory_mib: default_memory(),
+            bridges: default_bridges(),
+            online: true,
+        }
+    }
+}
+
+/// A storage.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StorageSeed {
+    /// Its id.
+    pub name: String,
+    /// `dir`, `nfs`, `lvmthin`, `lvm`, `zfspool`, `rbd`, …
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Content types; empty takes all that the type allows.
+    #[serde(default)]
+    pub content: Vec<String>,
+    /// Whether all nodes see the same volumes; `nfs`, `cifs`, `cephfs` and `rbd` always are.
+    #[serde(default)]
+    pub shared: bool,
+    /// The nodes that have it; empty is all.
+    #[serde(default)]
+    pub nodes: Vec<String>,
+    /// Capacity in GiB (of each node, unless shared).
+    #[serde(default = "default_capacity")]
+    pub capacity_gib: u64,
+}
+
+fn default_capacity() -> u64 {
+    500
+}
+
+impl StorageSeed {
+    /// A storage of 500 GiB on every node, with every content type.
+    pub fn new(name: &str, kind: &str) -> Self {
+        Self {
+            name: name.into(),
+            kind: kind.into(),
+            content: Vec::new(),
+            shared: false,
+            nodes: Vec::new(),
+            capacity_gib: default_capacity(),
+        }
+    }
+
+    /// Makes it shared.
+    #[must_use]
+    pub fn shared(mut self) -> Self {
+        self.shared = true;
+        self
+    }
+}
+
+/// A guest or template.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GuestSeed {
+    /// Its id.
+    pub vmid: u32,
+    /// Its node; empty is the first.
+    pub node: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// Whether it is a container: a record in lists that blocks its id.
+    pub container: bool,
+    /// Memory in MiB; 0 is 512.
+    pub memory_mib: u64,
+    /// Processors; 0 is 1.
+    pub cores: u32,
+    /// The storage of its disk `scsi0`; without one it has no disk.
+    pub storage: Option<String>,
+    /// Size of that disk in MiB; 0 is 2048.
+    pub disk_mib: u64,
+    /// Format of that disk on file storages; `qcow2` unless told otherwise.
+    pub format: Option<String>,
+    /// Whether the backend has the disk's content already: then it is not allocated.
+    pub disk_prepared: bool,
+    /// Whether it has a cloud-init drive (`ide2`).
+    pub cloudinit: bool,
+    /// Whether the guest agent is enabled.
+    pub agent: bool,
+    /// The bridge of `net0`; without one it has no network card.
+    pub bridge: Option<String>,
+    /// More options, in Proxmox's own form. They win over the members above.
+    pub config: BTreeMap<String, String>,
+    /// The pool it is in.
+    pub pool: Option<String>,
+    /// A kernel to boot directly (kept by clones).
+    pub boot: Option<DirectKernel>,
+    /// Whether it runs from the beginning.
+    pub running: bool,
+}
+
+impl GuestSeed {
+    /// A guest with agent, 512 MiB, one processor, `net0` on `vmbr0` and no disk.
+    pub fn new(vmid: u32, name: &str) -> Self {
+        Self {
+            vmid,
+            name: Some(name.into()),
+            agent: true,
+            bridge: Some("vmbr0".into()),
+            ..Self::default()
+        }
+    }
+
+    /// Puts it on a node.
+    #[must_use]
+    pub fn on(mut self, node: &str) -> Self {
+        self.node = node.into();
+        self
+    }
+
+    /// Gives it a disk.
+    #[must_use]
+    pub fn disk(mut self, storage: &str, mib: u64) -> Self {
+        self.storage = Some(storage.into());
+        self.disk_mib = mib;
+        self
+    }
+
+    /// Sets an option.
+    #[must_use]
+    pub fn option(mut self, key: &str, value: &str) -> Self {
+        self.config.insert(key.into(), value.into());
+        self
+    }
+}
+
+/// A volume that is no guest's disk.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VolumeSeed {
+    /// Its id: `local:import/debian.qcow2`, `local:iso/x.iso`.
+    pub id: String,
+    /// Its node; empty is the first. Shared storages ignore it.
+    #[serde(default)]
+    pub node: String,
+    /// Its size in MiB.
+    pub size_mib: u64,
+}
+
+/// A user.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserSeed {
+    /// `name@realm`
+    pub id: String,
+    /// The password.
+    #[serde(default)]
+    pub password: Option<String>,
+}
+
+/// An API token.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenSeed {
+    /// `name@realm!token`; the user must exist.
+    pub id: String,
+    /// The secret.
+    pub secret: String,
+    /// Whether the token has only its own rights (those that its user has, too).
+    #[serde(default = "yes")]
+    pub privilege_separation: bool,
+}
+
+/// An entry of the access control list.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AclSeed {
+    /// The path, such as `/vms`.
+    pub path: String,
+    /// `name@realm` or `name@realm!token`.
+    pub subject: String,
+    /// The role.
+    pub role: String,
+    /// Whether it counts below the path.
+    #[serde(default = "yes")]
+    pub propagate: bool,
+}
+
+impl Seed {
+    /// Reads a TOML description.
+    pub fn from_toml(text: &str) -> Result<Self, SeedError> {
+        Ok(toml::from_str(text)?)
+    }
+
+    /// Fills a world; returns the volumes that the backend must make.
+    pub(crate) fn plant(&self, world: &mut World) -> Result<Vec<(String, u64)>, SeedError> {
+        world.cluster_name.clone_from(&self.cluster);
+        self.plant_hosts(world)?;
+        self.plant_access(world)?;
+        for pool in &self.pools {
+            world.pools.insert(pool.clone(), Pool::default());
+        }
+        for group in &self.firewall_groups {
+            world.groups.insert(group.clone(), Group::default());
+        }
+        let mut volumes = Vec::new();
+        for volume in &self.volumes {
+            volumes.extend(plant_volume(world, volume)?);
+        }
+        for (guest, template) in self
+            .templates
+            .iter()
+            .map(|guest| (guest, true))
+            .chain(self.guests.iter().map(|guest| (guest, false)))
+        {
+            volumes.extend(plant_guest(world, guest, template)?);
+        }
+        Ok(volumes)
+    }
+
+    fn plant_hosts(&self, world: &mut World) -> Result<(), SeedError> {
+        let default = [NodeSeed::new("pve1")];
+        let nodes = if self.nodes.is_empty() { &default[..] } else { &self.nodes };
+        for (index, node) in nodes.iter().enumerate() {
+            let entry = Node {
+                name: node.name.clone(),
+                online: node.online,
+                cpus: node.cpus,
+                memory: node.memory_mib << 20,
+                bridges: node.bridges.iter().cloned().collect(),
+                address: format!("10.99.{}.{}", index / 250, index % 250 + 1),
+            };
+            if world.nodes.insert(node.name.clone(), entry).is_some() {
+                return Err(invalid(format!("node: the name '{}' is given twice", node.name)));
+            }
+        }
+        world.entry.clone_from(&nodes[0].name);
+        let default = [StorageSeed::new("local", "dir"), StorageSeed::new("local-lvm", "lvmthin")];
+        let storages = if self.storages.is_empty() { &default[..] } else { &self.storages };
+        for seed in storages {
+            let storage = storage(seed);
+            if let Some(unknown) =
+                storage.nodes.iter().flatten().find(|node| !world.nodes.contains_key(*node))
+            {
+                return Err(invalid(format!(
+                    "storage '{}': nodes: there is no node '{unknown}'",
+                    seed.name
+                )));
+            }
+            if world.storages.insert(seed.name.clone(), storage).is_some() {
+                return Err(invalid(format!("storage: the name '{}' is given twice", seed.name)));
+            }
+        }
+        Ok(())
+    }
+
+    fn plant_access(&self, world: &mut World) -> Result<(), SeedError> {
+        if let Some(root) = world.access.users.get_mut("root@pam") {
+            root.password.clone_from(&self.root_password);
+        }
+        for user in &self.users {
+            let entry = User { enabled: true, password: user.password.clone(), ..User::default() };
+            world.access.users.insert(user.id.clone(), entry);
+        }
+        for (role, privileges) in &self.roles {
+            if let Some(unknown) =
+                privileges.iter().find(|name| !world.access.privileges.contains(*name))
+            {
+                return Err(invalid(format!(
+                    "role '{role}': this release has no privilege '{unknown}'"
+                )));
+            }
+            world.access.roles.insert(role.clone(), privileges.iter().cloned().collect());
+        }
+        for seed in &self.tokens {
+            let Some((user, id)) = seed.id.split_once('!') else {
+                return Err(invalid(format!(
+                    "token: id: expected 'user@realm!name', got '{}'",
+                    seed.id
+                )));
+            };
+            let found = world.access.users.get_mut(user);
+            let found = found.ok_or_else(|| {
+                invalid(format!("token '{}': there is no user '{user}'", seed.id))
+            })?;
+            let token = Token {
+                secret: seed.secret.clone(),
+                privilege_separation: seed.privilege_separation,
+                expire: 0,
+                comment: None,
+            };
+            found.tokens.insert(id.to_owned(), token);
+        }
+        for entry in &self.acl {
+            if !world.access.roles.contains_key(&entry.role) {
+                return Err(invalid(format!(
+                    "acl '{}': there is no role '{}'",
+                    entry.path, entry.role
+                )));
+            }
+            let (path, subject, role) =
+                (entry.path.clone(), entry.subject.clone(), entry.role.clone());
+            world.access.entries.push(Entry { path, subject, role, propagate: entry.propagate });
+        }
+        Ok(())
+    }
+}
+
+fn storage(seed: &StorageSeed) -> Storage {
+    let files =
+        matches!(seed.kind.as_str(), "dir" | "nfs" | "cifs" | "cephfs" | "glusterfs" | "btrfs");
+    let all: &[&str] = if files {
+        &["images", "rootdir", "iso", "vztmpl", "import", "snippets", "backup"]
+    } else {
+        &["images", "rootdir"]
+    };
+    let content: BTreeSet<String> = match seed.content.as_slice() {
+        [] => all.iter().map(|kind| (*kind).to_owned()).collect(),
+        given => given.iter().cloned().collect(),
+    };
+    Storage {
+        id: seed.name.clone(),
+        shared: seed.shared || matches!(seed.kind.as_str(), "nfs" | "cifs" | "cephfs" | "rbd"),
+        kind: seed.kind.clone(),
+        content,
+        nodes: (!seed.nodes.is_empty()).then(|| seed.nodes.iter().cloned().collect()),
+        capacity: seed.capacity_gib << 30,
+        enabled: true,
+        full: false,
+        offline_on: BTreeSet::new(),
+    }
+}
+
+fn node_of(world: &World, given: &str) -> Result<String, SeedError> {
+    if given.is_empty() {
+        return Ok(world.entry.clone());
+    }
+    if world.nodes.contains_key(given) {
+        return Ok(given.to_owned());
+    }
+    Err(invalid(format!("node: there is no node '{given}'")))
+}
+
+fn plant_volume(world: &mut World, seed: &VolumeSeed) -> Result<Option<(String, u64)>, SeedError> {
+    let node = node_of(world, &seed.node)?;
+    let key = world.key_of(&node, &seed.id);
+    let key = key.ok_or_else(|| {
+        invalid(format!("volume: id: '{}' names no storage of this cluster", seed.id))
+    })?;
+    let content = key.2.split('/').next().unwrap_or_default().to_owned();
+    let format = key.2.rsplit('.').next().unwrap_or("raw").to_owned();
+    let size = seed.size_mib << 20;
+    let needed = matches!(content.as_str(), "import").then(|| (volid(&key), size));
+    let volume = Volume { content, format, size, vmid: None, parent: None, created: world.booted };
+    world.volumes.insert(key, volume);
+    Ok(needed)
+}
+
+fn plant_guest(
+    world: &mut World,
+    seed: &GuestSeed,
+    template: bool,
+) -> Result<Vec<(String, u64)>, SeedError> {
+    let what = if template { "template" } else { "guest" };
+    if !(100..=999_999_999).contains(&seed.vmid) {
+        return Err(invalid(format!("{what}: vmid: expected 100 to 999999999, got {}", seed.vmid)));
+    }
+    if world.guests.contains_key(&seed.vmid) {
+        return Err(invalid(format!("{what}: vmid: {} is given twice", seed.vmid)));
+    }
+    let node = node_of(world, &seed.node)?;
+    let kind = if seed.container { Kind::Lxc } else { Kind::Qemu };
+    let mut guest = Guest::new(seed.vmid, &node, kind, world.booted);
+    guest.boot.clone_from(&seed.boot);
+    let vmid = seed.vmid;
+    let mut set = |key: &str, value: String| guest.config.insert(key.to_owned(), value);
+    if let Some(name) = &seed.name {
+        set(if seed.container { "hostname" } else { "name" }, name.clone());
+    }
+    set("memory", if seed.memory_mib == 0 { 512 } else { seed.memory_mib }.to_string());
+    set("cores", seed.cores.max(1).to_string());
+    let mut needed = Vec::new();
+    if !seed.container {
+        set("smbios1", format!("uuid={}", world.uuid()));
+        set("vmgenid", world.uuid());
+        set("meta", format!("creation-qemu=7.2.22,ctime={}", world.booted.as_secs()));
+        if let Some(bridge) = &seed.bridge {
+            set("net0", format!("virtio={},bridge={bridge}", world.mac()));
+        }
+        if seed.agent {
+            set("agent", "1".into());
+        }
+        if template {
+            set("template", "1".into());
+        }
+        let size = if seed.disk_mib == 0 { 2048 } else { seed.disk_mib } << 20;
+        if let Some(storage) = &seed.storage {
+            set("boot", "order=scsi0".into());
+            let format = seed.format.as_deref().unwrap_or("qcow2");
+            let name = format!("{}-{vmid}-disk-0", if template { "base" } else { "vm" });
+            let volume = plant_disk(world, &node, vmid, storage, &name, format, size)?;
+            let mut drive = Drive::parse(&volume);
+            drive.options.insert("size".into(), print_size(size));
+            set("scsi0", drive.print());
+            if !seed.disk_prepared {
+                needed.push((volume, size));
+            }
+            if seed.cloudinit {
+                let volume = plant_disk(
+                    world,
+                    &node,
+                    vmid,
+                    storage,
+                    &format!("vm-{vmid}-cloudinit"),
+                    "qcow2",
+                    4 << 20,
+                )?;
+                set("ide2", format!("{volume},media=cdrom"));
+                needed.push((volume, 4 << 20));
+            }
+        }
+    }
+    guest.config.extend(seed.config.iter().map(|(key, value)| (key.clone(), value.clone())));
+    if seed.running {
+        let booted = world.booted;
+        guest.run(0, booted);
+    }
+    world.insert_guest(guest);
+    if let Some(pool) = &seed.pool {
+        if !world.pools.contains_key(pool) {
+            return Err(invalid(format!("{what} {vmid}: pool: there is no pool '{pool}'")));
+        }
+        world.join_pool(vmid, pool);
+    }
+    Ok(needed)
+}
+
+fn plant_disk(
+    world: &mut World,
+    node: &str,
+    vmid: u32,
+    storage: &str,
+    name: &str,
+    format: &str,
+    size: u64,
+) -> Result<String, SeedError> {
+    let found = world
+        .storage_on(node, storage)
+        .map_err(|fail| invalid(format!("guest {vmid}: {}", fail.text)))?;
+    let (name, format) = if found.is_files() {
+        (format!("{vmid}/{name}.{format}"), format)
+    } else {
+        (name.to_owned(), "raw")
+    };
+    let key: Key = (storage.to_owned(), found.place(node), name);
+    let volume = Volume {
+        content: "images".into(),
+        format: format.into(),
+        size,
+        vmid: Some(vmid),
+        parent: None,
+        created: world.booted,
+    };
+    let id = volid(&key);
+    world.volumes.insert(key, volume);
+    Ok(id)
+}
+
+/// Lets the backend make the seeded volumes and start the running guests.
+pub(crate) async fn prepare(
+    backend: &dyn Backend,
+    world: &mut World,
+    volumes: &[(String, u64)],
+) -> Result<(), SeedError> {
+    for (volume, size) in volumes {
+        backend
+            .allocate(volume, *size)
+            .await
+            .map_err(|error| invalid(format!("volume '{volume}': {error}")))?;
+    }
+    let running: Vec<u32> = world
+        .guests
+        .values()
+        .filter(|guest| guest.process.is_some())
+        .map(|guest| guest.vmid)
+        .collect();
+    for vmid in running {
+        let Some(guest) = world.guests.get(&vmid).filter(|guest| guest.kind == Kind::Qemu) else {
+            continue;
+        };
+        let pid = backend
+            .start(&guest.spec())
+            .await
+            .map_err(|error| invalid(format!("guest {vmid}: {error}")))?;
+        if let Some(process) = world.guests.get_mut(&vmid).and_then(|guest| guest.process.as_mut())
+        {
+            process.pid = pid;
+        }
+    }
+    Ok(())
+}
