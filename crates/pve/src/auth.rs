@@ -181,6 +181,10 @@ async fn login(
     // Whatever became of the log-in, the call itself was not sent.
     result.map_err(|error| match error {
         Error::Unauthenticated(_) => error,
+        // The details may quote the answer, which holds the ticket.
+        Error::Malformed { .. } => {
+            login_failed(target.call, "the log-in's answer cannot be read".to_owned())
+        }
         error => Error::NotSent {
             call: target.call.clone(),
             source: Transport { kind: TransportKind::Login, detail: with_sources(&error) },

@@ -19,6 +19,11 @@ use crate::{ApiPath, Params, Reply};
 /// seconds, and a write that meets a closing connection has an unknown end.
 const IDLE: Duration = Duration::from_secs(2);
 
+/// The API proxy reads at most 8 KiB of headers, the first line included.
+const QUERY_LIMIT: usize = 6 * 1024;
+/// The API proxy refuses longer bodies, uploads excepted.
+const FORM_LIMIT: usize = 512 * 1024;
+
 /// A connection to a cluster's API. Cheap to clone.
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
@@ -229,7 +234,16 @@ impl Client {
         let mut form = None;
         if let Payload::Params(params) = &payload {
             let encoded = params.encode();
-            if matches!(call.method, Method::GET | Method::DELETE) {
+            let in_query = matches!(call.method, Method::GET | Method::DELETE);
+            let limit = if in_query { QUERY_LIMIT } else { FORM_LIMIT };
+            if encoded.len() > limit {
+                let size = encoded.len();
+                return Err(Error::InvalidRequest {
+                    call: call.clone(),
+                    reason: format!("{size} bytes of parameters, Proxmox takes at most {limit}"),
+                });
+            }
+            if in_query {
                 // A body would be refused (501).
                 if !encoded.is_empty() {
                     address = format!("{address}?{encoded}");

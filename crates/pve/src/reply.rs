@@ -1,5 +1,7 @@
 //! An answer with a good status.
 
+use std::fmt;
+
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -9,11 +11,22 @@ use crate::error::{Call, Error};
 use crate::{Upid, lenient};
 
 /// The answer to a call that succeeded.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Reply {
     pub(crate) call: Call,
     pub(crate) status: u16,
     pub(crate) body: Bytes,
+}
+
+/// Without the body: it may hold a new token's secret.
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply")
+            .field("call", &self.call)
+            .field("status", &self.status)
+            .field("body_bytes", &self.body.len())
+            .finish()
+    }
 }
 
 #[derive(Deserialize)]

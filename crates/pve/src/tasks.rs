@@ -319,6 +319,21 @@ impl Task {
         Ok(LogPage { lines, total })
     }
 
+    /// The last lines of its log, at most `count`: what to show of a failure.
+    ///
+    /// # Errors
+    /// As [`Client::request`].
+    pub async fn last_lines(&self, count: u32) -> Result<Vec<LogLine>, Error> {
+        let page = self.log(0, count).await?;
+        match page.total {
+            Some(total) if total > u64::from(count) => {
+                let start = total - u64::from(count);
+                Ok(self.log(start, count).await?.lines)
+            }
+            _ => Ok(page.lines),
+        }
+    }
+
     /// Asks the task to stop. Succeeds for tasks that have ended, too.
     ///
     /// # Errors

@@ -84,12 +84,13 @@ impl Nic {
             self.0.set("macaddr", mac)?;
             return Ok(self);
         }
-        // `virtio` or `virtio=OLD` becomes `virtio=NEW`, where it stands.
-        for part in &mut self.0.0 {
-            if part.name.as_deref() == Some(&model) || part.name.is_none() {
-                part.name = Some(model.clone());
-                mac.clone_into(&mut part.value);
-            }
+        // `virtio=OLD`, or else `virtio`, becomes `virtio=NEW`, where it stands.
+        let combined = self.model_part().is_some();
+        let name = combined.then_some(model.as_str());
+        let parts = self.0.0.iter_mut();
+        for part in parts.filter(|part| part.name.as_deref() == name) {
+            part.name = Some(model.clone());
+            mac.clone_into(&mut part.value);
         }
         Ok(self)
     }

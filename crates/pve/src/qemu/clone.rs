@@ -1,7 +1,9 @@
 //! Clones, templates, disks, migration and the end of a machine.
 
+use serde::Deserialize;
+
 use super::Qemu;
-use crate::{Error, Params, Upid, VmId};
+use crate::{Error, Params, Upid, VmId, lenient};
 
 /// A clone of a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,7 +142,29 @@ impl From<DeleteRequest> for Params {
     }
 }
 
+/// What a machine's storage can do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Feature {
+    /// Can it be done?
+    #[serde(deserialize_with = "lenient::bool")]
+    pub has_feature: bool,
+    /// On which nodes.
+    #[serde(deserialize_with = "lenient::strings")]
+    pub nodes: Vec<String>,
+}
+
 impl Qemu {
+    /// Can all its disks do this: `snapshot`, `clone` (linked), `copy`?
+    ///
+    /// # Errors
+    /// As [`Client::request`](crate::Client::request).
+    pub async fn feature(&self, feature: &str) -> Result<Feature, Error> {
+        let params = Params::new().set("feature", feature);
+        self.0.sub("feature").get(params).await
+    }
+
     /// Clones it. The task's id names **this** machine, not the new one. The
     /// new id may be taken by somebody else in the meantime, which shows in
     /// the answer or only in the task ([`Error::already_exists`],

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 pub use agent::{AgentAddress, AgentInterface, ExecStatus, FileContent, GuestAgent, OsInfo};
-pub use clone::{CloneRequest, DeleteRequest, MigrateRequest, MoveDiskRequest};
+pub use clone::{CloneRequest, DeleteRequest, Feature, MigrateRequest, MoveDiskRequest};
 pub use config::{ConfigChange, PendingValue, QemuConfig};
 pub use snapshot::{Snapshot, SnapshotHandle};
 pub use status::{HaStatus, QemuStatus, ShutdownRequest};

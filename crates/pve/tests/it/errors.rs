@@ -223,7 +223,7 @@ async fn writes_are_sent_once() {
 async fn slow_answers_time_out_by_kind_of_call() {
     let server = Server::start(|_| Act::Late(Duration::from_secs(60), Vec::new())).await;
     let mut config = server.config();
-    config.timeouts.connect = Duration::from_millis(500);
+    config.timeouts.connect = Duration::from_secs(1);
     config.timeouts.read = Duration::from_millis(100);
     config.timeouts.task = Duration::from_millis(1500);
     let vm = Client::new(config).unwrap().node("pve1").qemu(vmid());
@@ -329,6 +329,11 @@ async fn bad_names_are_refused_before_anything_is_sent() {
     let server = Server::scripted([data("null")]).await;
     for name in ["", ".."] {
         let error = soon(server.client().node(name).status()).await.unwrap_err();
+        assert!(matches!(error, Error::InvalidRequest { .. }), "{error:?}");
+    }
+    let long = pve::Params::new().set("x", "y".repeat(600 * 1024));
+    for method in [Method::GET, Method::POST] {
+        let error = server.client().request(method, "pools", &long).await.unwrap_err();
         assert!(matches!(error, Error::InvalidRequest { .. }), "{error:?}");
     }
     let error = server.client().request(Method::GET, "nodes//qemu", ()).await.unwrap_err();

@@ -83,6 +83,15 @@ async fn empty_writes_have_a_length_and_no_type() {
 }
 
 #[tokio::test]
+async fn connections_are_used_again() {
+    let (server, node) = server().await;
+    for _ in 0..5 {
+        soon(node.qemu(vmid(100)).start()).await.unwrap();
+    }
+    assert_eq!((server.requests().len(), server.connections()), (5, 1));
+}
+
+#[tokio::test]
 async fn ids_are_encoded_in_paths() {
     let (server, node) = server().await;
     let storage = node.storage("local");

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -76,6 +77,7 @@ pub struct Identity {
     pub chain: Vec<CertificateDer<'static>>,
     pub key: Vec<u8>,
     pub ca_pem: String,
+    pub versions: &'static [&'static rustls::SupportedProtocolVersion],
 }
 
 impl Identity {
@@ -89,7 +91,12 @@ impl Identity {
         let key = KeyPair::generate().unwrap();
         let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
         let cert = leaf.signed_by(&key, &issuer).unwrap();
-        Self { chain: vec![cert.der().clone()], key: key.serialize_der(), ca_pem: ca_cert.pem() }
+        Self {
+            chain: vec![cert.der().clone()],
+            key: key.serialize_der(),
+            ca_pem: ca_cert.pem(),
+            versions: rustls::DEFAULT_VERSIONS,
+        }
     }
 
     pub fn fingerprint(&self) -> Fingerprint {
@@ -103,7 +110,7 @@ impl Identity {
         let key = provider.key_provider.load_private_key(key).unwrap();
         let certified = CertifiedKey::new(self.chain.clone(), key);
         let config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(self.versions)
             .unwrap()
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
@@ -115,6 +122,7 @@ pub struct Server {
     pub address: SocketAddr,
     pub identity: Identity,
     requests: Arc<Mutex<Vec<Request>>>,
+    connections: Arc<AtomicUsize>,
     /// Stops the server when it is dropped.
     _running: tokio::task::JoinSet<()>,
 }
@@ -135,12 +143,15 @@ impl Server {
         let (acceptor, script) = (identity.acceptor(), Arc::new(script));
         let requests = Arc::new(Mutex::new(Vec::new()));
         let log = requests.clone();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let count = connections.clone();
         let mut running = tokio::task::JoinSet::new();
         running.spawn(async move {
             loop {
                 let Ok((socket, _)) = listener.accept().await else {
                     return;
                 };
+                count.fetch_add(1, Ordering::SeqCst);
                 let (acceptor, script, log) = (acceptor.clone(), script.clone(), log.clone());
                 tokio::spawn(async move {
                     let Ok(mut stream) = acceptor.accept(socket).await else {
@@ -165,7 +176,7 @@ impl Server {
                 });
             }
         });
-        Self { address, identity, requests, _running: running }
+        Self { address, identity, requests, connections, _running: running }
     }
 
     /// Answers the requests one after the other with these, then with null.
@@ -177,6 +188,10 @@ impl Server {
 
     pub fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
+    }
+
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
     }
 
     pub fn url(&self) -> String {

@@ -151,6 +151,19 @@ async fn logs_come_in_pages_even_when_there_is_no_file() {
 }
 
 #[tokio::test]
+async fn the_end_of_a_log_is_what_tells_of_a_failure() {
+    let page = |total: u32, text: &str| {
+        let body = format!("{{\"total\":{total},\"data\":[{{\"n\":1,\"t\":\"{text}\"}}]}}");
+        Act::Send(answer(200, "OK", &body))
+    };
+    let server = Server::scripted([page(100, "begin"), page(100, "end"), page(1, "all")]).await;
+    let task = server.client().task(&upid());
+    assert_eq!(soon(task.last_lines(20)).await.unwrap()[0].t, "end");
+    assert!(server.requests()[1].target.ends_with("/log?start=80&limit=20"));
+    assert_eq!(soon(task.last_lines(20)).await.unwrap()[0].t, "all");
+}
+
+#[tokio::test]
 async fn active_tasks_are_running() {
     let server = Server::scripted([data(&format!(
         "[{{\"upid\":\"{UPID}\",\"status\":\"RUNNING\",\"user\":\"root@pam!full\"}},{{\"upid\":\"{UPID}\",\"status\":\"boom\",\"endtime\":1}}]"

@@ -66,9 +66,9 @@ async fn files_of_another_length_are_broken_off() {
 
 #[tokio::test]
 async fn uploads_have_their_own_timeout() {
-    let server = Server::start(|_| Act::Late(Duration::from_millis(800), answer())).await;
+    let server = Server::start(|_| Act::Late(Duration::from_secs(2), answer())).await;
     let mut config = server.config();
-    config.timeouts.connect = Duration::from_millis(200);
+    config.timeouts.connect = Duration::from_secs(1);
     config.timeouts.read = Duration::from_millis(50);
     config.timeouts.task = Duration::from_millis(50);
     config.timeouts.upload = Duration::from_secs(20);
