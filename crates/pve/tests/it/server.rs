@@ -73,11 +73,13 @@ pub fn refuse(status: u16, text: &str) -> Act {
     Act::Send(answer(status, text, &body))
 }
 
+pub type Versions = &'static [&'static rustls::SupportedProtocolVersion];
+
 pub struct Identity {
     pub chain: Vec<CertificateDer<'static>>,
     pub key: Vec<u8>,
     pub ca_pem: String,
-    pub versions: &'static [&'static rustls::SupportedProtocolVersion],
+    pub versions: Versions,
 }
 
 impl Identity {

@@ -3,7 +3,7 @@
 use pve::error::TransportKind;
 use pve::{Client, Error, Fingerprint, Sent, Tls};
 
-use crate::server::{Identity, Server, data, soon};
+use crate::server::{Identity, Server, Versions, data, soon};
 
 async fn try_with(server: &Server, tls: Tls) -> Result<(), Error> {
     let mut config = server.config();
@@ -82,8 +82,9 @@ async fn bundle_and_pin_must_both_hold() {
 /// A man in the middle has the certificate, which is public, but not its key.
 #[tokio::test]
 async fn pinned_certificate_without_its_key_is_refused() {
-    let both: [&'static [_]; 2] = [&[&rustls::version::TLS12], &[&rustls::version::TLS13]];
-    for versions in both {
+    static TLS12: Versions = &[&rustls::version::TLS12];
+    static TLS13: Versions = &[&rustls::version::TLS13];
+    for versions in [TLS12, TLS13] {
         let honest = Identity { versions, ..Identity::new() };
         let pin = honest.fingerprint();
         let stolen = Identity { chain: honest.chain.clone(), versions, ..Identity::new() };
