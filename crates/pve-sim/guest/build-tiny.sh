@@ -34,7 +34,7 @@ need awk "mawk or gawk"
 
 # --- which packages, in which versions ----------------------------------------
 
-programs="busybox-static dropbear-bin qemu-guest-agent"
+programs="busybox-static dropbear-bin e2fsprogs qemu-guest-agent"
 # Debian; Ubuntu to 22.04; Ubuntu since then.
 kernels=${KERNEL_PACKAGE-linux-image-cloud-amd64 linux-image-kvm linux-image-virtual}
 
@@ -128,11 +128,10 @@ echo "unpacking"
 for deb in "$work"/debs/*.deb; do
 	case ${deb##*/} in
 	linux-image-* | linux-modules-*)
-		dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$work/kernel" --wildcards --no-same-owner \
-			'./boot/vmlinuz*' './boot/config*' '*/modules.builtin' '*/modules.order' \
-			'*/drivers/virtio/*' '*/drivers/net/*' '*/drivers/block/*' '*/drivers/scsi/*' '*/drivers/char/*' \
-			'*/drivers/acpi/*' '*/drivers/input/*' '*/net/core/*' '*/net/packet/*' '*/block/*' '*/crypto/*' '*/lib/*' \
-			'*/fs/*' 2>"$work/tar" || [ -d "$work/kernel/boot" ] || [ -d "$work/kernel/lib" ] || [ -d "$work/kernel/usr/lib" ] || stop "$(tail -n 1 "$work/tar")"
+		# Without the bulk that no virtual machine needs.
+		dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$work/kernel" --no-same-owner \
+			--exclude '*/sound/*' --exclude '*/drivers/gpu/*' --exclude '*/drivers/infiniband/*' --exclude '*/drivers/media/*' \
+			--exclude '*/drivers/net/ethernet/*' --exclude '*/drivers/net/wireless/*' --exclude '*/drivers/usb/*' --exclude '*/net/netfilter/*'
 		;;
 	*) dpkg-deb -x "$deb" "$work/programs" ;;
 	esac
@@ -229,7 +228,7 @@ add_module() {
 for module in virtio_pci virtio_console virtio_net virtio_rng virtio_blk virtio_scsi sd_mod; do
 	add_module $module
 done
-for module in button evdev af_packet; do
+for module in button evdev af_packet overlay ext4; do
 	add_module $module optional
 done
 
@@ -252,21 +251,21 @@ chmod 700 "$work/root/root"
 cp "$(find_program busybox)" "$work/root/bin/busybox"
 for applet in $("$work/root/bin/busybox" --list); do
 	case $applet in
-	busybox | dpkg | dpkg-deb | rpm | rpm2cpio | poweroff | halt | reboot | shutdown) ;;
+	busybox | dpkg | dpkg-deb | rpm | rpm2cpio | mke2fs | poweroff | halt | reboot | shutdown) ;;
 	*) ln -s /bin/busybox "$work/root/bin/$applet" ;;
 	esac
 done
 ln -s /bin/busybox "$work/root/sbin/init"
-for program in dropbear dropbearkey qemu-ga; do
+for program in dropbear dropbearkey mke2fs qemu-ga; do
 	cp "$(find_program $program)" "$work/root/usr/sbin/$program"
 done
 
 # The packages' own loader lists what the programs load; a path outside the
 # unpacked packages would mean that a library came from this machine.
-loader=$(find "$programs_root" -name 'ld-linux-x86-64.so.2' | head -n 1)
+loader=$(find "$programs_root" -type f -name 'ld-linux-x86-64.so.2' | head -n 1)
 [ -n "$loader" ] || stop "no package holds the dynamic loader"
 folders=$(find "$programs_root" -type d \( -name x86_64-linux-gnu -o -name lib64 -o -path '*/x86_64-linux-gnu/*' \) | tr '\n' ':')
-for program in dropbear dropbearkey qemu-ga; do
+for program in dropbear dropbearkey mke2fs qemu-ga; do
 	"$loader" --inhibit-cache --library-path "$folders" --list "$work/root/usr/sbin/$program" >"$work/loads" 2>&1 || stop "$program: $(tail -n 1 "$work/loads")"
 	awk '$2 == "=>" { print $1 " " $3 }' "$work/loads" | while read -r name path; do
 		case $name in /*) continue ;; esac
@@ -297,6 +296,7 @@ for verb in poweroff halt reboot; do
 done
 printf '#!/bin/sh\nexec /sbin/shutdown -P\n' >"$work/root/etc/acpi/PWRF/00000080"
 printf '#!/bin/sh\nexec /bin/busybox sh "$@"\n' >"$work/root/bin/bash"
+cp "$programs_root/etc/mke2fs.conf" "$work/root/etc/"
 echo "root:x:0:0:root:/root:/bin/sh" >"$work/root/etc/passwd"
 printf 'root:x:0:\ntty:x:5:\n' >"$work/root/etc/group"
 echo "root:*:19000:0:99999:7:::" >"$work/root/etc/shadow"

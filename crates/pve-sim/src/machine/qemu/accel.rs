@@ -36,7 +36,8 @@ impl Accel {
     pub(super) fn args(self) -> &'static [&'static str] {
         match self {
             Self::Kvm => &["-accel", "kvm", "-cpu", "host"],
-            Self::Tcg => &["-accel", "tcg,thread=multi", "-cpu", "max"],
+            // QEMU's own limit for translated code is 1 GiB per guest.
+            Self::Tcg => &["-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max"],
         }
     }
 }

@@ -53,7 +53,7 @@ pub(super) fn render(
     push(&["-chardev", &socket("qmp", &places.qmp)?]);
     push(&["-mon", "chardev=qmp,mode=control"]);
     let console = path_option(&places.console)?;
-    push(&["-chardev", &format!("file,id=console,path={console}")]);
+    push(&["-chardev", &format!("file,id=console,append=on,path={console}")]);
     push(&["-serial", "chardev:console"]);
     push(&["-device", "virtio-rng-pci"]);
     push(&["-smbios", &smbios(guest)]);
@@ -137,7 +137,7 @@ fn disk_options(disks: &[(String, PathBuf)]) -> Result<Vec<(String, String)>, Ba
         let bootindex = order + 1;
         // No flush: a simulated disk must survive this process, not the machine.
         let blockdev = json!({
-            "driver": "qcow2", "node-name": node, "discard": "unmap",
+            "driver": "qcow2", "node-name": node, "discard": "unmap", "detect-zeroes": "unmap",
             "cache": { "no-flush": true },
             "file": { "driver": "file", "filename": text(file)?, "cache": { "no-flush": true } },
         });

@@ -24,6 +24,11 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 /// How often a start is tried again because somebody took the port in between.
 const PORT_ATTEMPTS: usize = 8;
 
+/// What a guest may write to its console before it is dropped, and
+/// how often that is looked at.
+const CONSOLE_LIMIT_BYTES: u64 = 4 << 20;
+const CONSOLE_CHECK_EVERY: Duration = Duration::from_secs(2);
+
 /// A guest that was started.
 pub(super) struct Running {
     pub(super) pid: u32,
@@ -200,7 +205,9 @@ impl Guests {
             Failure::Other(BackendError::new(format!("cannot start QEMU: {error}")))
         };
         std::fs::create_dir_all(self.folder.guest(vmid)).map_err(cannot)?;
-        let log = std::fs::File::create(&log_path).map_err(cannot)?;
+        std::fs::write(&places.console, "").map_err(cannot)?;
+        std::fs::write(&log_path, "").map_err(cannot)?;
+        let log = std::fs::OpenOptions::new().append(true).open(&log_path).map_err(cannot)?;
         let mut child = self.spawner.spawn(&self.qemu, args, log).await.map_err(cannot)?;
         let pid = child.id().unwrap_or_default();
         if let Err(error) = wait_until_ready(&mut child, &places.qmp).await {
@@ -262,6 +269,7 @@ async fn watch_child(
     tokio::select! {
         _ = child.wait() => {}
         () = kill => { let _ = child.kill().await; }
+        () = limit_console(folder.places(vmid).console, folder.log(vmid)) => {}
     }
     if let Ok(Some(status)) = child.try_wait() {
         tracing::debug!(vmid, %status, "guest ended");
@@ -273,6 +281,21 @@ async fn watch_child(
         let _ = std::fs::remove_dir_all(folder.guest(vmid));
     }
     gone.send_replace(true);
+}
+
+/// Empties the console and QEMU's log when they are too long: QEMU writes at
+/// the end of the file, wherever that is. Never returns.
+async fn limit_console(console: PathBuf, log: PathBuf) {
+    loop {
+        for file in [&console, &log] {
+            let long =
+                std::fs::metadata(file).is_ok_and(|metadata| metadata.len() > CONSOLE_LIMIT_BYTES);
+            if long {
+                let _ = std::fs::write(file, "(what was here is dropped: too long)\n");
+            }
+        }
+        tokio::time::sleep(CONSOLE_CHECK_EVERY).await;
+    }
 }
 
 fn remove_sockets(folder: &StateFolder, vmid: u32) {

@@ -12,27 +12,31 @@ use tokio::process::Command;
 use super::error::{QemuError, tail};
 use crate::machine::DirectKernel;
 
+macro_rules! embedded {
+    ($($name:literal)*) => {
+        &[$(($name, include_str!(concat!("../../../guest/", $name)))),*]
+    };
+}
+
 /// The script with all that it copies into the guest.
-const FILES: &[(&str, &str)] = &[
-    ("build-tiny.sh", include_str!("../../../guest/build-tiny.sh")),
-    ("yaml.awk", include_str!("../../../guest/yaml.awk")),
-    ("cloud-config.awk", include_str!("../../../guest/cloud-config.awk")),
-    ("rootfs/init", include_str!("../../../guest/rootfs/init")),
-    ("rootfs/usr/lib/tiny/agent", include_str!("../../../guest/rootfs/usr/lib/tiny/agent")),
-    (
-        "rootfs/usr/lib/tiny/cloud-init",
-        include_str!("../../../guest/rootfs/usr/lib/tiny/cloud-init"),
-    ),
-    ("rootfs/usr/lib/tiny/dhcp", include_str!("../../../guest/rootfs/usr/lib/tiny/dhcp")),
-    ("rootfs/usr/lib/tiny/functions", include_str!("../../../guest/rootfs/usr/lib/tiny/functions")),
-    ("rootfs/usr/lib/tiny/inittab", include_str!("../../../guest/rootfs/usr/lib/tiny/inittab")),
-    ("rootfs/usr/lib/tiny/net", include_str!("../../../guest/rootfs/usr/lib/tiny/net")),
-    ("rootfs/usr/lib/tiny/power", include_str!("../../../guest/rootfs/usr/lib/tiny/power")),
-    ("rootfs/usr/lib/tiny/probe", include_str!("../../../guest/rootfs/usr/lib/tiny/probe")),
-    ("rootfs/usr/lib/tiny/seed", include_str!("../../../guest/rootfs/usr/lib/tiny/seed")),
-    ("rootfs/usr/lib/tiny/shutdown", include_str!("../../../guest/rootfs/usr/lib/tiny/shutdown")),
-    ("rootfs/usr/lib/tiny/ssh", include_str!("../../../guest/rootfs/usr/lib/tiny/ssh")),
-];
+const FILES: &[(&str, &str)] = embedded! {
+    "build-tiny.sh"
+    "cloud-config.awk"
+    "rootfs/init"
+    "rootfs/usr/lib/tiny/agent"
+    "rootfs/usr/lib/tiny/cloud-init"
+    "rootfs/usr/lib/tiny/dhcp"
+    "rootfs/usr/lib/tiny/disk"
+    "rootfs/usr/lib/tiny/functions"
+    "rootfs/usr/lib/tiny/inittab"
+    "rootfs/usr/lib/tiny/net"
+    "rootfs/usr/lib/tiny/power"
+    "rootfs/usr/lib/tiny/probe"
+    "rootfs/usr/lib/tiny/seed"
+    "rootfs/usr/lib/tiny/shutdown"
+    "rootfs/usr/lib/tiny/ssh"
+    "yaml.awk"
+};
 
 /// Reading the package index takes a second.
 const KEY_WITHIN: Duration = Duration::from_secs(60);
