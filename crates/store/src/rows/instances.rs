@@ -1,0 +1,227 @@
+use model::{
+    Instance, InstanceId, Observed, OperationId, OperationKind, Phase, ProjectId, ProviderId,
+};
+use serde_json::Value as Json;
+
+use super::{aliases, annotations, ids, page, secrets, seeds};
+use crate::change::InstanceUpdate;
+use crate::db::{Connection, Row, Tx, Value, int, json, text, word};
+use crate::feed::FeedKind;
+use crate::flow::instance_of_claim;
+use crate::{Error, SpecUpdate};
+
+/// Which instances are listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstanceFilter {
+    /// Those of this project.
+    pub project: Option<ProjectId>,
+    /// Those of this provider.
+    pub provider: Option<ProviderId>,
+    /// Those of this name.
+    pub name: Option<String>,
+    /// Those in this phase.
+    pub phase: Option<Phase>,
+    /// Those after this one, for the next page. Pages are in the order of ids.
+    pub after: Option<InstanceId>,
+    /// How many at most (1 to 10,000).
+    pub limit: u32,
+}
+
+impl Default for InstanceFilter {
+    fn default() -> Self {
+        Self { project: None, provider: None, name: None, phase: None, after: None, limit: 1000 }
+    }
+}
+
+/// The claim of an instance is held by the operation that is changing it, and
+/// may be waited for by the one that takes it over: that one is shown.
+macro_rules! select {
+    ($condition:literal) => {
+        concat!(
+            "SELECT i.id, i.project, i.managed_by, i.provider, i.spec, i.generation, i.phase,
+                i.attempt, i.attempts, i.native, i.observed, i.fault, i.created_at,
+                o.id AS operation, o.kind AS operation_kind,
+                COALESCE(f.sequence, 0) AS sequence
+            FROM instances i
+            LEFT JOIN claims c ON c.resource = 'instance/' || i.id
+            LEFT JOIN operations o ON o.id = COALESCE(c.next_workflow, c.workflow)
+            LEFT JOIN feed f ON f.kind = 'instance' AND f.id = i.id
+            WHERE ",
+            $condition
+        )
+    };
+}
+
+fn read(row: &Row) -> Result<Instance, Error> {
+    let operation: Option<OperationId> = row.opt_parsed("operation")?;
+    let kind: Option<OperationKind> = row.opt_parsed("operation_kind")?;
+    Ok(Instance {
+        id: row.parsed("id")?,
+        project: row.parsed("project")?,
+        managed_by: row.word("managed_by")?,
+        provider: row.parsed("provider")?,
+        spec: row.json("spec")?,
+        generation: row.uint("generation")?,
+        phase: row.word("phase")?,
+        attempt: row.parsed("attempt")?,
+        attempts: row.small("attempts")?,
+        native: row.json("native")?,
+        observed: row.opt_json("observed")?,
+        fault: row.opt_json("fault")?,
+        operation: operation.zip(kind),
+        created_at: row.time("created_at")?,
+        sequence: row.uint("sequence")?,
+    })
+}
+
+pub(crate) async fn get(db: &mut Connection, id: InstanceId) -> Result<Option<Instance>, Error> {
+    let row = db.fetch_one(select!("i.id = $1"), &[text(id)]).await?;
+    row.as_ref().map(read).transpose()
+}
+
+pub(crate) async fn list(
+    db: &mut Connection,
+    filter: &InstanceFilter,
+) -> Result<Vec<Instance>, Error> {
+    let optional = |text: Option<String>| Value::Text(text);
+    let phase = filter.phase.as_ref().map(word).transpose()?;
+    let rows = db
+        .fetch_all(
+            select!(
+                "($1 IS NULL OR i.project = $1) AND ($2 IS NULL OR i.provider = $2)
+                AND ($3 IS NULL OR i.name = $3) AND ($4 IS NULL OR i.phase = $4)
+                AND ($5 IS NULL OR i.id > $5) ORDER BY i.id LIMIT $6"
+            ),
+            &[
+                optional(filter.project.as_ref().map(ToString::to_string)),
+                optional(filter.provider.as_ref().map(ToString::to_string)),
+                optional(filter.name.clone()),
+                phase.unwrap_or(Value::Text(None)),
+                optional(filter.after.map(|id| id.to_string())),
+                page(filter.limit),
+            ],
+        )
+        .await?;
+    rows.iter().map(read).collect()
+}
+
+pub(crate) async fn insert(tx: &mut Tx, instance: &Instance) -> Result<(), Error> {
+    let insert = "INSERT INTO instances (id, project, managed_by, provider, name, spec,
+            generation, phase, attempt, attempts, native, observed, fault, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+    let parameters = [
+        text(instance.id),
+        text(&instance.project),
+        word(&instance.managed_by)?,
+        text(&instance.provider),
+        text(&instance.spec.name),
+        json(&instance.spec)?,
+        int(instance.generation)?,
+        word(&instance.phase)?,
+        text(instance.attempt),
+        instance.attempts.into(),
+        json(&instance.native)?,
+        instance.observed.as_ref().map_or(Ok(Value::Text(None)), json)?,
+        instance.fault.as_ref().map_or(Ok(Value::Text(None)), json)?,
+        instance.created_at.into(),
+    ];
+    tx.db.execute(insert, &parameters).await?;
+    tx.touch(FeedKind::Instance, instance.id);
+    Ok(())
+}
+
+pub(crate) async fn update(
+    tx: &mut Tx,
+    id: InstanceId,
+    update: InstanceUpdate,
+) -> Result<(), Error> {
+    let Some(mut instance) = get(&mut tx.db, id).await? else {
+        // Seen by the observer while it was deleted, say.
+        return match update.spec {
+            Some(_) => Err(Error::not_found("instance", id)),
+            None => Ok(()),
+        };
+    };
+    merge(&mut instance, update, tx)?;
+    let write = "UPDATE instances SET provider = $2, name = $3, spec = $4, generation = $5,
+            phase = $6, attempt = $7, attempts = $8, native = $9, observed = $10, fault = $11
+        WHERE id = $1";
+    let parameters = [
+        text(id),
+        text(&instance.provider),
+        text(&instance.spec.name),
+        json(&instance.spec)?,
+        int(instance.generation)?,
+        word(&instance.phase)?,
+        text(instance.attempt),
+        instance.attempts.into(),
+        json(&instance.native)?,
+        instance.observed.as_ref().map_or(Ok(Value::Text(None)), json)?,
+        instance.fault.as_ref().map_or(Ok(Value::Text(None)), json)?,
+    ];
+    tx.db.execute(write, &parameters).await?;
+    tx.touch(FeedKind::Instance, id);
+    Ok(())
+}
+
+fn merge(instance: &mut Instance, update: InstanceUpdate, tx: &Tx) -> Result<(), Error> {
+    if let Some(SpecUpdate { replaces, spec }) = update.spec {
+        if replaces != instance.generation {
+            return Err(Error::Conflict(instance.generation));
+        }
+        instance.generation += 1;
+        instance.spec = *spec;
+    }
+    if let Some(native) = update.native {
+        merge_native(&mut instance.native, native);
+    }
+    if let Some(observed) = update.observed {
+        instance.observed = observed;
+    }
+    if let (Some(addresses), Some(seen)) = (update.addresses, &instance.observed) {
+        instance.observed = Some(Observed { addresses, at: tx.now, ..seen.clone() });
+    }
+    if let (Some(power), Some(seen)) = (update.power, &instance.observed) {
+        instance.observed = Some(Observed { power, at: tx.now, ..seen.clone() });
+    }
+    if let Some(fault) = update.fault {
+        instance.fault = fault.map(|mut fault| {
+            fault.operation = fault.operation.or(tx.origin);
+            fault
+        });
+    }
+    instance.phase = update.phase.unwrap_or(instance.phase);
+    instance.attempt = update.attempt.unwrap_or(instance.attempt);
+    instance.attempts = update.attempts.unwrap_or(instance.attempts);
+    if let Some(provider) = update.provider {
+        instance.provider = provider;
+    }
+    Ok(())
+}
+
+fn merge_native(native: &mut Json, update: Json) {
+    match (native, update) {
+        (Json::Object(native), Json::Object(update)) => native.extend(update),
+        (native, update) => *native = update,
+    }
+}
+
+/// Forgets an instance with everything that belongs to it.
+pub(crate) async fn remove(tx: &mut Tx, id: InstanceId) -> Result<(), Error> {
+    seeds::remove(tx, id).await?;
+    secrets::remove_of(tx, id).await?;
+    annotations::remove_of(tx, id).await?;
+    aliases::bury(tx, id).await?;
+    ids::retire(tx, id, None).await?;
+    tx.db.execute("DELETE FROM instances WHERE id = $1", &[text(id)]).await?;
+    tx.touch(FeedKind::Instance, id);
+    Ok(())
+}
+
+/// The claim of this resource has changed: if it is an instance's, that
+/// instance shows another operation.
+pub(crate) fn claim_changed(tx: &mut Tx, resource: &str) {
+    if let Some(id) = instance_of_claim(resource) {
+        tx.touch(FeedKind::Instance, id);
+    }
+}

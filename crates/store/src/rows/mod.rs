@@ -1,0 +1,30 @@
+//! One file per table: its statements, and nothing else's.
+
+pub(crate) mod aliases;
+pub(crate) mod annotations;
+pub(crate) mod events;
+pub(crate) mod flavours;
+pub(crate) mod ids;
+pub(crate) mod images;
+pub(crate) mod instances;
+pub(crate) mod operations;
+pub(crate) mod secrets;
+pub(crate) mod seeds;
+pub(crate) mod tokens;
+
+pub use aliases::Alias;
+pub use annotations::AnnotationRow;
+pub use events::Event;
+pub use ids::{IdReservation, RetiredId};
+pub use instances::InstanceFilter;
+pub use operations::OperationFilter;
+pub use seeds::Seed;
+pub use tokens::Token;
+
+/// The most rows of one page.
+const MOST_ROWS: u32 = 10_000;
+
+/// A page's size within its bounds.
+fn page(limit: u32) -> crate::db::Value {
+    limit.clamp(1, MOST_ROWS).into()
+}
