@@ -45,6 +45,10 @@ fn login(call: &mut Call<'_>) -> Result<Value, Fail> {
             return Err(Fail::denied(format!("{path}, {missing}")));
         }
     }
+    if call.params.get("path").is_some() {
+        // A question about privileges is answered without a ticket.
+        return Ok(json!({"username": user, "cap": capabilities(world, &caller)}));
+    }
     let (ticket, csrf) = authenticate::issue(world, &user);
     let mut row = json!({
         "ticket": ticket, "CSRFPreventionToken": csrf, "username": user, "cap": capabilities(world, &caller),
@@ -96,7 +100,7 @@ fn permissions(call: &mut Call<'_>) -> Result<Value, Fail> {
         Some(path) => BTreeSet::from([path.to_owned()]),
         None => {
             let mut paths: BTreeSet<String> =
-                ["/", "/access", "/nodes", "/pool", "/sdn", "/storage", "/vms"]
+                ["/", "/access", "/access/groups", "/nodes", "/pool", "/sdn", "/storage", "/vms"]
                     .map(str::to_owned)
                     .into();
             paths.extend(world.access.entries.iter().map(|entry| entry.path.clone()));

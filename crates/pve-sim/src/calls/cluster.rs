@@ -52,7 +52,7 @@ pub(crate) fn guest_row(world: &World, guest: &Guest) -> Value {
     if let Some(pool) = &guest.pool {
         row["pool"] = json!(pool);
     }
-    if guest.created > round || !online {
+    if !world.round_saw(guest.created) || !online {
         row["status"] = json!("unknown");
         if let Some(lock) = guest.lock() {
             row["lock"] = json!(lock);
@@ -60,7 +60,7 @@ pub(crate) fn guest_row(world: &World, guest: &Guest) -> Value {
         return row;
     }
     let now_running = guest.process.is_some();
-    let running = if guest.changed > round { !now_running } else { now_running };
+    let running = if world.round_saw(guest.changed) { now_running } else { !now_running };
     let uptime =
         guest.process.as_ref().map_or(0, |process| round.saturating_sub(process.since).as_secs());
     row["status"] = json!(if running { "running" } else { "stopped" });
@@ -203,7 +203,15 @@ fn task_list(call: &mut Call<'_>) -> Result<Value, Fail> {
     });
     // pvestatd keeps the newest 25 tasks of each node (source: PVE/API2/Cluster.pm).
     let limit = 25 * world.nodes.len().max(1);
-    Ok(Value::Array(seen.take(limit).map(|task| tasks::row(task, false)).collect()))
+    let rows = seen.take(limit).map(|task| {
+        let mut row = tasks::row(task, false);
+        if let Some(row) = row.as_object_mut() {
+            row.remove("pid");
+            row.remove("pstart");
+        }
+        row
+    });
+    Ok(rows.collect())
 }
 
 fn options(call: &mut Call<'_>) -> Result<Value, Fail> {

@@ -25,8 +25,11 @@ pub(crate) type Agent = fn(&mut World, &Params) -> Result<AgentCall, Fail>;
 /// What to ask the guest agent, and how to show the answer.
 pub(crate) struct AgentCall {
     pub vmid: u32,
-    /// Commands with arguments, sent in order; the last answer counts.
-    pub steps: Vec<(&'static str, Value)>,
+    /// Arguments of a `guest-file-open` that comes first; its handle is added to
+    /// the command's arguments, and closed afterwards.
+    pub open: Option<Value>,
+    pub command: &'static str,
+    pub arguments: Value,
     pub shape: fn(Value) -> Value,
 }
 

@@ -40,6 +40,9 @@ fn configured(storage: &Storage) -> Value {
     if storage.is_files() {
         row["path"] = json!(storage.path());
     }
+    if storage.id == "local" {
+        row["prune-backups"] = json!("keep-all=1");
+    }
     if storage.shared {
         row["shared"] = json!(1);
     }
@@ -285,9 +288,7 @@ fn upload(call: &mut Call<'_>) -> Result<Value, Fail> {
     let storage = call.world.storage_on(&node, &id)?;
     let kind = call.params.text("content").to_owned();
     if !storage.content.contains(&kind) {
-        return Err(Fail::new(format!(
-            "storage '{id}' is not configured for content-type '{kind}'"
-        )));
+        return Err(Fail::new(format!("storage '{id}' does not support '{kind}' content")));
     }
     let Some(upload) = call.upload else {
         return Err(Fail::parameter("filename", crate::schema::check::MISSING));

@@ -465,19 +465,27 @@ impl Engine {
         params: &Params,
     ) -> Result<(Value, Option<usize>), Fail> {
         let call = prepare(&mut self.world(), params)?;
-        let mut last = Value::Null;
-        for (command, arguments) in call.steps {
-            last =
-                self.backend.agent(call.vmid, command, arguments).await.map_err(
-                    |error| match error {
-                        AgentError::NotRunning | AgentError::Timeout => {
-                            Fail::new("QEMU guest agent is not running")
-                        }
-                        AgentError::Error(text) => Fail::new(format!("Agent error: {text}")),
-                    },
-                )?;
+        let mut arguments = call.arguments;
+        let mut handle = None;
+        if let Some(open) = call.open {
+            let opened = self.ask_agent(call.vmid, "guest-file-open", open).await?;
+            arguments["handle"] = opened.clone();
+            handle = Some(opened);
         }
-        Ok(((call.shape)(last), None))
+        let answer = self.ask_agent(call.vmid, call.command, arguments).await;
+        if let Some(handle) = handle {
+            self.ask_agent(call.vmid, "guest-file-close", json!({ "handle": handle })).await?;
+        }
+        Ok(((call.shape)(answer?), None))
+    }
+
+    async fn ask_agent(&self, vmid: u32, command: &str, arguments: Value) -> Result<Value, Fail> {
+        self.backend.agent(vmid, command, arguments).await.map_err(|error| match error {
+            AgentError::NotRunning | AgentError::Timeout => {
+                Fail::new("QEMU guest agent is not running")
+            }
+            AgentError::Error(text) => Fail::new(format!("Agent error: {text}")),
+        })
     }
 }
 

@@ -91,7 +91,7 @@ fn path_of(raw: &str) -> Result<(String, bool), Outcome> {
         }
     }
     let Some(rest) = folded.strip_prefix("/api2") else {
-        return Err(plain(500, &format!("no such file '{folded}'")));
+        return Err(plain(500, &format!("no such file '{folded}'\n")));
     };
     let Some(rest) = rest.strip_prefix('/').filter(|rest| !rest.is_empty()) else {
         return Err(plain(501, "no such uri"));
@@ -162,11 +162,11 @@ fn json_body(bytes: &Bytes) -> Result<BTreeMap<String, Value>, Outcome> {
             let offset = error.column().saturating_sub(1);
             let rest =
                 String::from_utf8_lossy(bytes.get(offset..).unwrap_or_default()).into_owned();
+            let in_object = bytes.first() == Some(&b'{') && offset > 0;
+            let what = if in_object { "'\"' expected" } else { "malformed JSON string" };
             Err(plain(
                 500,
-                &format!(
-                    "malformed JSON string, at character offset {offset} (before \"{rest}\") {PLACE}"
-                ),
+                &format!("{what}, at character offset {offset} (before \"{rest}\") {PLACE}"),
             ))
         }
     }
@@ -227,6 +227,6 @@ mod tests {
             path_of("/api2/xyz/version"),
             Err(plain(501, "no formatter for uri /version, xyz"))
         );
-        assert_eq!(path_of("/api3/x"), Err(plain(500, "no such file '/api3/x'")));
+        assert_eq!(path_of("/api3/x"), Err(plain(500, "no such file '/api3/x'\n")));
     }
 }

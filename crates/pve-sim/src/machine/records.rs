@@ -1,7 +1,7 @@
 //! Guests as records: volumes are names with sizes, processes are entries in a
 //! map, and the guest agent answers from a script.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -50,8 +50,11 @@ struct Process {
     started: Duration,
     ends: Option<Duration>,
     frozen: bool,
-    commands: BTreeMap<u64, Vec<u8>>,
+    commands: BTreeSet<u64>,
+    next_command: u64,
+    /// Contents in base64, by path.
     files: BTreeMap<String, String>,
+    handles: BTreeMap<u64, String>,
 }
 
 #[derive(Debug, Default)]
@@ -163,8 +166,10 @@ impl Backend for Records {
             started,
             ends: None,
             frozen: false,
-            commands: BTreeMap::new(),
+            commands: BTreeSet::new(),
+            next_command: 181,
             files: BTreeMap::new(),
+            handles: BTreeMap::new(),
         };
         state.processes.insert(guest.vmid, process);
         Ok(pid)
@@ -296,31 +301,46 @@ fn answer(
             json!(1)
         }
         "guest-exec" => {
-            let pid = 181 + 4 * process.commands.len() as u64;
-            process.commands.insert(pid, Vec::new());
+            let pid = process.next_command;
+            process.next_command += 4;
+            process.commands.insert(pid);
             json!({"pid": pid})
         }
         "guest-exec-status" => {
             let pid = arguments["pid"].as_u64().unwrap_or(0);
-            if process.commands.remove(&pid).is_none() {
+            if !process.commands.remove(&pid) {
                 return Err(AgentError::Error("Invalid parameter 'pid'".into()));
             }
             json!({"exited": true, "exitcode": 0})
         }
-        "guest-file-write" => {
-            process.files.insert(text("path"), text("content"));
-            json!({})
-        }
-        "guest-file-read" => match process.files.get(&text("path")) {
-            Some(content) => json!({"content": content}),
-            None => {
-                let reason = format!(
-                    "failed to open file '{}' (mode: 'r'): No such file or directory",
-                    text("path")
-                );
+        "guest-file-open" => {
+            let path = text("path");
+            if text("mode") == "r" && !process.files.contains_key(&path) {
+                let reason =
+                    format!("failed to open file '{path}' (mode: 'r'): No such file or directory");
                 return Err(AgentError::Error(reason));
             }
-        },
+            let handle = 1000 + process.handles.len() as u64;
+            process.handles.insert(handle, path);
+            json!(handle)
+        }
+        "guest-file-write" | "guest-file-read" | "guest-file-close" => {
+            let handle = arguments["handle"].as_u64().unwrap_or(0);
+            let Some(path) = process.handles.get(&handle).cloned() else {
+                return Err(AgentError::Error(format!("handle '{handle}' has not been found")));
+            };
+            match command {
+                "guest-file-write" => {
+                    process.files.insert(path, text("buf-b64"));
+                    json!({"eof": false})
+                }
+                "guest-file-read" => json!({"buf-b64": process.files.get(&path), "eof": true}),
+                _ => {
+                    process.handles.remove(&handle);
+                    json!({})
+                }
+            }
+        }
         "guest-shutdown" => json!({}),
         other => return Err(AgentError::Error(format!("The command {other} has not been found"))),
     })

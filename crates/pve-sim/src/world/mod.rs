@@ -182,6 +182,11 @@ impl World {
         let since = self.now.saturating_sub(self.booted).as_nanos();
         self.booted + Duration::from_nanos(u64::try_from(since / step * step).unwrap_or(0))
     }
+
+    /// Whether the last statistics round saw what happened at this time.
+    pub fn round_saw(&self, at: Duration) -> bool {
+        self.stats_interval.is_zero() || at < self.last_round()
+    }
 }
 
 /// The text for a guest without a configuration file.

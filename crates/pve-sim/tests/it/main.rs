@@ -1,5 +1,11 @@
 //! The simulator over its own TLS port, fact by fact.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod faults;
 mod lifecycle;
+mod permissions;
+mod qemu;
+mod rules;
 mod support;
+mod tasks;
+mod transport;

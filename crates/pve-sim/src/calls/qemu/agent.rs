@@ -74,13 +74,13 @@ fn available(world: &World, params: &Params) -> Result<u32, Fail> {
     Ok(vmid)
 }
 
+fn ask(vmid: u32, command: &'static str, arguments: Value, shape: fn(Value) -> Value) -> AgentCall {
+    AgentCall { vmid, open: None, command, arguments, shape }
+}
+
 fn simple(world: &mut World, params: &Params, command: &'static str) -> Result<AgentCall, Fail> {
     let vmid = available(world, params)?;
-    Ok(AgentCall {
-        vmid,
-        steps: vec![(command, json!({}))],
-        shape: |answer| json!({"result": answer}),
-    })
+    Ok(ask(vmid, command, json!({}), |answer| json!({"result": answer})))
 }
 
 fn exec(world: &mut World, params: &Params) -> Result<AgentCall, Fail> {
@@ -94,17 +94,13 @@ fn exec(world: &mut World, params: &Params) -> Result<AgentCall, Fail> {
         use base64::Engine as _;
         request["input-data"] = json!(base64::engine::general_purpose::STANDARD.encode(input));
     }
-    Ok(AgentCall {
-        vmid,
-        steps: vec![("guest-exec", request)],
-        shape: |answer| json!({"pid": answer["pid"]}),
-    })
+    Ok(ask(vmid, "guest-exec", request, |answer| json!({"pid": answer["pid"]})))
 }
 
 fn exec_status(world: &mut World, params: &Params) -> Result<AgentCall, Fail> {
     let vmid = available(world, params)?;
     let request = json!({"pid": params.number("pid")});
-    Ok(AgentCall { vmid, steps: vec![("guest-exec-status", request)], shape: shape_exec_status })
+    Ok(ask(vmid, "guest-exec-status", request, shape_exec_status))
 }
 
 /// Flags as numbers, output decoded (fact 59).
@@ -131,27 +127,33 @@ fn shape_exec_status(answer: Value) -> Value {
     Value::Object(shaped)
 }
 
-/// The backend reads and writes whole files by these two commands of its own.
+/// The most that one call reads. Source: PVE/API2/Qemu/Agent.pm.
+const MAX_READ: usize = 16 << 20;
+
 fn file_read(world: &mut World, params: &Params) -> Result<AgentCall, Fail> {
+    use base64::Engine as _;
     let vmid = available(world, params)?;
-    let request = json!({"path": params.text("file")});
     let shape = |answer: Value| {
-        let content = answer["content"].as_str().unwrap_or_default();
-        json!({"content": content, "bytes-read": content.len()})
+        let text = answer["buf-b64"].as_str().unwrap_or_default();
+        let bytes = base64::engine::general_purpose::STANDARD.decode(text).unwrap_or_default();
+        json!({"content": String::from_utf8_lossy(&bytes), "bytes-read": bytes.len()})
     };
-    Ok(AgentCall { vmid, steps: vec![("guest-file-read", request)], shape })
+    let open = json!({"path": params.text("file"), "mode": "r"});
+    let mut call = ask(vmid, "guest-file-read", json!({"count": MAX_READ}), shape);
+    call.open = Some(open);
+    Ok(call)
 }
 
 fn file_write(world: &mut World, params: &Params) -> Result<AgentCall, Fail> {
     use base64::Engine as _;
     let vmid = available(world, params)?;
     let mut content = params.text("content").to_owned();
-    if params.get("encode") == Some("0") {
-        let bytes = base64::engine::general_purpose::STANDARD.decode(&content);
-        content =
-            String::from_utf8_lossy(&bytes.map_err(|_| Fail::new("Agent error: invalid base64"))?)
-                .into_owned();
+    // `encode=0` says that the content is base64 already.
+    if params.get("encode") != Some("0") {
+        content = base64::engine::general_purpose::STANDARD.encode(content);
     }
-    let request = json!({"path": params.text("file"), "content": content});
-    Ok(AgentCall { vmid, steps: vec![("guest-file-write", request)], shape: |_| Value::Null })
+    let open = json!({"path": params.text("file"), "mode": "wb"});
+    let mut call = ask(vmid, "guest-file-write", json!({"buf-b64": content}), |_| Value::Null);
+    call.open = Some(open);
+    Ok(call)
 }

@@ -195,7 +195,7 @@ fn copied(call: &mut Call<'_>, source: Config, source_name: &str) -> Config {
                 let comma = if tail.is_empty() { "" } else { "," };
                 format!("{model}={}{comma}{tail}", call.world.mac())
             }
-            "smbios1" => {
+            "smbios" => {
                 let mut smbios = Drive::parse(&text);
                 smbios.options.remove("uuid");
                 let rest = smbios.print();

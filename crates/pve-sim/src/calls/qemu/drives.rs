@@ -1,6 +1,6 @@
 //! Disk options: what a client asked for, and the volumes that come of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::Call;
 use crate::fail::Fail;
@@ -154,7 +154,7 @@ pub(crate) fn make(
     log: &mut Vec<String>,
 ) -> Result<Made, String> {
     let mut made = Made::default();
-    let mut taken = BTreeSet::new();
+    let mut taken: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for plan in plans {
         let mut drive = plan.drive.clone();
         let Some((storage_id, source, bytes, format)) = &plan.make else {
@@ -189,9 +189,15 @@ pub(crate) fn make(
                 format!("vm-{vmid}-cloudinit")
             }
         } else {
-            world.next_disk_name(storage, node, vmid, format, &taken)
+            world.next_disk_name(
+                storage,
+                node,
+                vmid,
+                format,
+                taken.entry(storage.id.clone()).or_default(),
+            )
         };
-        taken.insert(name.clone());
+        taken.entry(storage.id.clone()).or_default().insert(name.clone());
         let key: Key = (storage.id.clone(), storage.place(node), name);
         let volume = volid(&key);
         made.ops.push(match imported {

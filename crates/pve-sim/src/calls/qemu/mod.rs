@@ -96,7 +96,7 @@ pub(crate) fn figures(world: &World, guest: &Guest) -> Map<String, Value> {
         "uptime".into(),
         json!(process.map_or(0, |process| world.now.saturating_sub(process.since).as_secs())),
     );
-    for counter in ["cpu", "disk", "diskread", "diskwrite", "netin", "netout"] {
+    for counter in ["cpu", "disk", "netin", "netout"] {
         row.insert(counter.into(), json!(0));
     }
     if let Some(process) = process {

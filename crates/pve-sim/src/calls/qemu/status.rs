@@ -51,8 +51,6 @@ pub(crate) fn current(call: &mut Call<'_>) -> Result<Value, Fail> {
     }
     if guest.process.is_some() {
         row.insert("nics".into(), json!({}));
-        row.insert("running-machine".into(), json!("pc-i440fx-7.2+pve0"));
-        row.insert("running-qemu".into(), json!("7.2.22"));
         if world.version == Version::V9_2 {
             for name in ["cpusome", "cpufull", "iosome", "iofull", "memorysome", "memoryfull"] {
                 row.insert(format!("pressure{name}"), json!(0));
