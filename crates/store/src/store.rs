@@ -158,6 +158,7 @@ impl Store {
             Box::pin(async move {
                 let resumed = flow::resume(tx, id, deadline).await?;
                 if resumed {
+                    tx.origin = Some(id.as_operation());
                     apply_all(tx, changes).await?;
                 }
                 Ok(resumed)
@@ -177,6 +178,7 @@ impl Store {
             Box::pin(async move {
                 let abandoned = flow::abandon(tx, id).await?;
                 if abandoned {
+                    tx.origin = Some(id.as_operation());
                     apply_all(tx, changes).await?;
                 }
                 Ok(abandoned)
