@@ -305,7 +305,7 @@ echo "127.0.0.1 localhost tiny" >"$work/root/etc/hosts"
 echo tiny >"$work/root/etc/hostname"
 echo "hosts: files dns" >"$work/root/etc/nsswitch.conf"
 printf 'ID=innkeeper-tiny\nNAME="Innkeeper tiny guest"\nPRETTY_NAME="Innkeeper tiny guest (%s)"\nVERSION_ID=1\n' "$release" >"$work/root/etc/os-release"
-chmod 755 "$work/root/init" "$work/root/sbin"/* "$work/root/usr/bin/cloud-init" "$work/root/etc/acpi/PWRF/00000080" "$work/root/bin/bash" "$work/root/usr/lib/tiny"/*
+chmod 755 "$work/root/init" "$work/root/sbin/shutdown" "$work/root/sbin/poweroff" "$work/root/sbin/halt" "$work/root/sbin/reboot" "$work/root/usr/bin/cloud-init" "$work/root/etc/acpi/PWRF/00000080" "$work/root/bin/bash" "$work/root/usr/lib/tiny"/*
 chmod 600 "$work/root/etc/shadow"
 
 # --- the image --------------------------------------------------------------------

@@ -172,7 +172,8 @@ function commands(p,    i, j, c, s) {
 			s = ""
 			for (j = 0; j < count[c]; j++) {
 				if (!is_text(child[c, j])) refuse(1, mode ": entry " i ": an argument is neither text nor a number")
-				s = s (j ? " " : "") quoted(text(child[c, j]))
+				if (j) s = s " "
+				s = s quoted(text(child[c, j]))
 			}
 			print s
 		} else if (kind[c] != "null") refuse(1, mode ": entry " i ": expected text or a list")

@@ -7,6 +7,7 @@ function flat(p,    i, v) {
 	gsub(/\\/, "\\\\", v)
 	gsub(/\n/, "\\n", v)
 	gsub(/\t/, "\\t", v)
-	print p " " kind[p] (kind[p] == "str" || kind[p] == "plain" ? " <" v ">" : "")
+	if (kind[p] == "str" || kind[p] == "plain") print p " " kind[p] " <" v ">"
+	else print p " " kind[p]
 	for (i = 0; i < count[p]; i++) flat(child[p, i])
 }

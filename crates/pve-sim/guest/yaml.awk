@@ -1,6 +1,7 @@
 # Reads the part of YAML that cloud-config documents use, and refuses the rest
 # with a line number. Meant for busybox awk inside the tiny guest; any POSIX awk
-# runs it too. A second program with an END rule uses the result:
+# runs it too. (Ubuntu 22.04's takes "name (" for a call where a concatenation is
+# meant, so that is avoided.) A second program with an END rule uses the result:
 #
 #   awk -f yaml.awk -f cloud-config.awk document
 #
@@ -258,7 +259,8 @@ function plain(p, s, parent,    v, n, gap) {
 		if (indent_of(line[at]) <= parent || line[at] ~ /^(---|\.\.\.)([ \t]|$)/) break
 		if (line[at] ~ /^[ \t]*#/) break
 		n = line[at] ~ /[ \t]#/
-		v = v (gap == "" ? " " : gap) plain_line(trim(line[at]))
+		if (gap == "") gap = " "
+		v = v gap plain_line(trim(line[at]))
 		gap = ""
 		at++
 	}
@@ -302,7 +304,8 @@ function block_scalar(p, header, parent,    style, chomp, own, s, v, n, i, in_, 
 		more = s ~ /^[ \t]/
 		if (first) v = pend s
 		else if (style == "|" || more || prev_more) v = v "\n" pend s
-		else v = v (pend == "" ? " " : pend) s
+		else if (pend == "") v = v " " s
+		else v = v pend s
 		pend = ""
 		prev_more = more
 		first = 0
@@ -410,7 +413,8 @@ function flow_quoted(    s, n, text, gap, start) {
 		if (text ~ /^".*\\$/ && text !~ /[^\\](\\\\)+$/) text = substr(text, 1, length(text) - 1) gap s
 		else {
 			sub(/[ \t]+$/, "", text)
-			text = text (gap == "" ? " " : gap) s
+			if (gap == "") gap = " "
+			text = text gap s
 		}
 		pos = 1
 	}

@@ -21,6 +21,9 @@ mod firmware;
 /// Generous: two busy cores without KVM.
 const BOOT_WITHIN: Duration = Duration::from_secs(90);
 
+/// One guest at a time: several at once on two cores only slow each other down.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 async fn tiny() -> TinyGuest {
     // Kept between runs: the build's key says whether it is still right.
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tiny-guest");
@@ -192,6 +195,7 @@ fn user_data() -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_guest_boots_reads_its_seed_and_leaves_nothing_behind() {
+    let _turn = TURN.lock().await;
     let tiny = tiny().await;
     let root = tempfile::tempdir().unwrap();
     let backend = open(root.path()).await.unwrap();
@@ -285,6 +289,7 @@ async fn a_guest_boots_reads_its_seed_and_leaves_nothing_behind() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn guests_die_with_the_backend_and_volumes_refuse_nonsense() {
+    let _turn = TURN.lock().await;
     let tiny = tiny().await;
     let root = tempfile::tempdir().unwrap();
     let backend = open(root.path()).await.unwrap();
@@ -321,6 +326,7 @@ async fn guests_die_with_the_backend_and_volumes_refuse_nonsense() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn acceleration_is_judged_by_booting_and_remembered() {
+    let _turn = TURN.lock().await;
     let tiny = tiny().await;
     let folder = tempfile::tempdir().unwrap();
     let memory = folder.path().join("kvm.json");
@@ -332,4 +338,25 @@ async fn acceleration_is_judged_by_booting_and_remembered() {
     let again = probe_acceleration(&programs(), &tiny, budget, &memory).await;
     assert_eq!(again, verdict);
     assert!(start.elapsed() < Duration::from_secs(1));
+
+    // A probe that no machine can pass would always speak against KVM.
+    let backend = open(folder.path()).await.unwrap();
+    let mut guest = spec(&tiny, serve_seed(vec![]).await);
+    guest.disks.clear();
+    let boot = guest.boot.as_mut().unwrap();
+    boot.append.push_str(" tiny.probe");
+    backend.start(&guest).await.unwrap();
+    let mut console = String::new();
+    let start = Instant::now();
+    while backend.is_running(100).await {
+        console = backend.console(100);
+        assert!(start.elapsed() < BOOT_WITHIN, "{console}");
+        if console.contains("tiny guest: probe passed") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    println!("without KVM the probe takes {:?}", start.elapsed());
+    assert!(console.contains("tiny guest: probe passed"), "{console}");
+    wait_until_stopped(&backend).await;
 }

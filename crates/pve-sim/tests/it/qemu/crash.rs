@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use pve_sim::machine::Backend;
 
-use super::{files_below, open, serve_seed, spec, tiny};
+use super::{TURN, files_below, open, serve_seed, spec, tiny};
 
 const CHILD: &str = "PVE_SIM_TEST_CRASH_IN";
 
@@ -28,6 +28,7 @@ async fn helper_that_crashes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_simulator_takes_its_guests_along_and_the_next_one_clears_up() {
+    let _turn = TURN.lock().await;
     tiny().await;
     let root = tempfile::tempdir().unwrap();
     let mut simulator = Command::new(std::env::current_exe().unwrap())

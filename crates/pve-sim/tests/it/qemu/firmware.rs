@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use pve_sim::machine::Backend;
 
-use super::{BOOT_WITHIN, open, serve_seed, spec, tiny};
+use super::{BOOT_WITHIN, TURN, open, serve_seed, spec, tiny};
 
 /// A boot sector that prints `hi` on the first serial port and halts.
 fn image() -> Vec<u8> {
@@ -22,6 +22,7 @@ fn image() -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_imported_image_boots_by_firmware_from_every_bus() {
+    let _turn = TURN.lock().await;
     let root = tempfile::tempdir().unwrap();
     let backend = open(root.path()).await.unwrap();
     let file = root.path().join("image.raw");
