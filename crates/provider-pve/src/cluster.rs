@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use model::{Clock, HostId, InstallationId, Mark};
 use provider::{Error, Handle};
@@ -29,6 +31,11 @@ use crate::tasks::Seen;
 /// How many tasks of a host are listed at once. Proxmox keeps its lists short;
 /// what is not on the list is asked for by its id.
 const TASK_LIMIT: u32 = 1_000;
+
+tokio::task_local! {
+    /// Whether the action that is being carried out has sent an effect.
+    static SENT: Arc<AtomicBool>;
+}
 
 /// One cluster.
 pub(crate) struct Cluster {
@@ -111,13 +118,42 @@ impl Cluster {
         call.await
     }
 
+    /// Work that sends effects, for so long: whoever carries out an action has
+    /// a lease to keep.
+    ///
+    /// # Errors
+    /// Those of the work. When the time is over: [`Error::Ambiguous`] if an
+    /// effect was sent, [`Error::Unavailable`] if none was.
+    pub async fn within<T>(
+        &self,
+        limit: Duration,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let sent = Arc::new(AtomicBool::new(false));
+        let work = SENT.scope(Arc::clone(&sent), work);
+        if let Ok(result) = tokio::time::timeout(limit, work).await {
+            return result;
+        }
+        let text = format!("no answer within {} s", limit.as_secs());
+        Err(match sent.load(Ordering::Relaxed) {
+            true => Error::Ambiguous { text, settle: self.settings.timeouts.settle() },
+            false => Error::Unavailable(text),
+        })
+    }
+
     /// A call that changes something.
     async fn write<T>(
         &self,
         call: impl Future<Output = Result<T, pve::Error>>,
     ) -> Result<T, Error> {
         let settle = self.settings.timeouts.settle();
-        let answer = self.raw(call).await;
+        let answer = self
+            .raw(async {
+                // Outside of an action nobody asks.
+                let _ = SENT.try_with(|sent| sent.store(true, Ordering::Relaxed));
+                call.await
+            })
+            .await;
         answer.map_err(|error| errors::of_call(&error, settle))
     }
 

@@ -41,7 +41,7 @@ pub struct Finding {
     /// How good or bad it is.
     pub level: Level,
     /// What was looked at: `api`, `version`, `quorum`, `rights`, `templates`,
-    /// `storage`, `vmids`.
+    /// `storage`, `vmids`, `settings`.
     pub what: &'static str,
     /// What was found.
     pub detail: String,

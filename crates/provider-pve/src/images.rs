@@ -118,9 +118,30 @@ impl Cluster {
         Some(ImageView {
             name: row.name.clone().unwrap_or_else(|| format!("VM {vmid}")),
             size: disks.size.map(ByteCount::bytes),
-            presence: presence(&node, shared, &disks, storages),
+            presence: self.reachable(presence(&node, shared, &disks, storages), linked, storages),
             native: serde_json::to_value(native).unwrap_or_default(),
         })
+    }
+
+    /// Without the hosts that do not have the storage that full clones go to.
+    fn reachable(
+        &self,
+        mut presence: ImagePresence,
+        linked: bool,
+        storages: &StorageAt<'_>,
+    ) -> ImagePresence {
+        let Some(storage) = &self.settings.clone_storage else { return presence };
+        if self.settings.clones_linked(linked) {
+            return presence;
+        }
+        let before = presence.hosts.len();
+        presence.hosts.retain(|host| is_available(storages, storage, host.as_str()));
+        if presence.hosts.len() < before {
+            let missing =
+                format!("; the storage {storage}, where full clones go, is not everywhere");
+            presence.reason += &missing;
+        }
+        presence
     }
 
     /// What the template's configuration says about its disks, read once and
@@ -175,22 +196,20 @@ fn presence(node: &HostId, shared: bool, disks: &Disks, storages: &StorageAt<'_>
         };
     }
     let nodes: BTreeSet<&str> = storages.keys().map(|(_, node)| *node).collect();
-    let has_all = |at: &&str| {
-        disks.volumes.iter().all(|storage| {
-            let row = storages.get(&(storage.as_str(), at));
-            row.is_some_and(|row| row.status.as_deref() == Some("available"))
-        })
-    };
-    let mut hosts: Vec<HostId> =
+    let has_all =
+        |at: &&str| disks.volumes.iter().all(|storage| is_available(storages, storage, at));
+    let hosts: Vec<HostId> =
         nodes.into_iter().filter(has_all).filter_map(|node| node.parse().ok()).collect();
-    if !hosts.contains(node) && disks.volumes.is_empty() {
-        hosts.push(node.clone());
-    }
     let names: Vec<&str> = disks.volumes.iter().map(String::as_str).collect();
     ImagePresence {
         hosts,
         reason: format!("the template's storage ({}) is not available there", names.join(", ")),
     }
+}
+
+fn is_available(storages: &StorageAt<'_>, storage: &str, node: &str) -> bool {
+    let row = storages.get(&(storage, node));
+    row.is_some_and(|row| row.status.as_deref() == Some("available"))
 }
 
 /// Images are found by name: templates that share one get their vmid added.

@@ -94,7 +94,9 @@ impl Provider for ProxmoxProvider {
 
     async fn apply(&self, action: &Action, context: &ActionContext) -> Result<Applied, Error> {
         self.check(&context.mark)?;
-        actions::load(action)?.apply(&self.cluster, context).await
+        let work = actions::load(action)?;
+        let applied = work.apply(&self.cluster, context);
+        self.cluster.within(action.request_timeout, applied).await
     }
 
     async fn probe(&self, action: &Action, context: &ActionContext) -> Result<Probe, Error> {
@@ -104,7 +106,9 @@ impl Provider for ProxmoxProvider {
 
     async fn undo(&self, action: &Action, context: &ActionContext) -> Result<Undone, Error> {
         self.check(&context.mark)?;
-        actions::load(action)?.undo(&self.cluster, context).await
+        let work = actions::load(action)?;
+        let undone = work.undo(&self.cluster, context);
+        self.cluster.within(action.request_timeout, undone).await
     }
 
     fn failure(&self, action: &Action, text: &str) -> Error {

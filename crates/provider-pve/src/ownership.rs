@@ -61,6 +61,18 @@ impl Cluster {
         })
     }
 
+    /// The guest read again, immediately before what cannot be taken back.
+    ///
+    /// # Errors
+    /// As [`Cluster::look`]; [`Error::Busy`] when it is not ours, or not there,
+    /// any more: whoever asks has to look again.
+    pub async fn still_ours(&self, found: &Guest, identity: &Identity) -> Result<Guest, Error> {
+        match self.look(found.vmid, &[&found.node], identity).await? {
+            Standing::Ours(guest) => Ok(guest),
+            _ => Err(Error::Busy(format!("VM {} changed while it was looked at", found.vmid))),
+        }
+    }
+
     /// See [`provider::Provider::exists`].
     pub async fn existence(&self, reference: &GuestRef, mark: Mark) -> Result<Existence, Error> {
         let identity = Identity { mark, uuid: reference.uuid.clone() };

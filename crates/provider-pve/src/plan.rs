@@ -135,17 +135,13 @@ impl Settings {
                 template.node, intent.host
             ));
         }
-        let full = match self.clone_mode {
-            CloneMode::Auto => !template.linked,
-            CloneMode::Full => true,
-            CloneMode::Linked if template.linked => false,
-            CloneMode::Linked => {
-                return cannot(format!(
-                    "the storage of the image {image} ({}) cannot make linked clones; set clone_mode to auto or full",
-                    template.storages.join(", ")
-                ));
-            }
-        };
+        if self.clone_mode == CloneMode::Linked && !template.linked {
+            return cannot(format!(
+                "the storage of the image {image} ({}) cannot make linked clones; set clone_mode to auto or full",
+                template.storages.join(", ")
+            ));
+        }
+        let full = !self.clones_linked(template.linked);
         Ok(clone::Clone {
             vmid,
             source: template.vmid,

@@ -61,9 +61,10 @@ impl Default for Limits {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Timeouts {
-    /// One request that changes something, from sending to its answer, 31 to
-    /// 300. Proxmox's own proxy gives up after 30 s, so that less than that
-    /// would only lose its answer.
+    /// Carrying out one action: all of its requests, from the first one sent
+    /// to the last one answered, 31 to 300. What is not answered by then is in
+    /// doubt. Proxmox's own proxy gives up after 30 s, so that less than that
+    /// would only lose its answer; an executor's lease must be longer.
     pub request_s: u64,
     /// How long after a lost answer its effect may still appear, 31 to 3,600.
     pub settle_s: u64,
@@ -76,7 +77,7 @@ pub struct Timeouts {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { request_s: 40, settle_s: 60, action_s: 600, clone_s: 3_600 }
+        Self { request_s: 60, settle_s: 60, action_s: 600, clone_s: 3_600 }
     }
 }
 
@@ -222,6 +223,15 @@ impl Settings {
             }
         }
         Ok(())
+    }
+
+    /// Whether clones of a template are linked; `can` says whether the storages
+    /// of its disks can do that.
+    pub(crate) fn clones_linked(&self, can: bool) -> bool {
+        match self.clone_mode {
+            CloneMode::Auto | CloneMode::Linked => can,
+            CloneMode::Full => false,
+        }
     }
 
     /// The vmids of the range.

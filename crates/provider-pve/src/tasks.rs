@@ -1,7 +1,7 @@
 //! Tasks: how far handles are, which clone may be the one whose answer was
 //! lost, and whether a lock will ever go away.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -32,26 +32,30 @@ const SINGLE_QUESTIONS: usize = 8;
 /// forgotten waits longer, and does nothing else.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    /// Clone tasks whose ids were answered, so that they are not the ones whose
-    /// answers were lost; in order of age.
-    explained: BTreeMap<u64, String>,
-    explained_ids: BTreeSet<String>,
-    next: u64,
+    /// Clone tasks whose ids were answered, with the vmids that they make: they
+    /// are not the ones whose answers were lost.
+    explained: HashMap<String, VmId>,
+    /// The same in order of age.
+    by_age: VecDeque<String>,
     /// Locks without a task: the configuration's digest, and since when.
     locks: HashMap<VmId, (Option<String>, Duration)>,
 }
 
 impl Seen {
-    fn explain(&mut self, upid: &str) {
-        if self.explained_ids.insert(upid.to_owned()) {
-            self.explained.insert(self.next, upid.to_owned());
-            self.next += 1;
+    fn explain(&mut self, upid: &str, vmid: VmId) {
+        if self.explained.insert(upid.to_owned(), vmid).is_none() {
+            self.by_age.push_back(upid.to_owned());
         }
-        if self.explained.len() > MOST_REMEMBERED
-            && let Some((_, oldest)) = self.explained.pop_first()
+        if self.by_age.len() > MOST_REMEMBERED
+            && let Some(oldest) = self.by_age.pop_front()
         {
-            self.explained_ids.remove(&oldest);
+            self.explained.remove(&oldest);
         }
+    }
+
+    /// Whether a clone task may be the one that makes this vmid.
+    fn may_make(&self, upid: &Upid, vmid: VmId) -> bool {
+        self.explained.get(&upid.to_string()).is_none_or(|made| *made == vmid)
     }
 
     /// Since when (on the monotonic clock) this lock has been seen without a
@@ -77,9 +81,9 @@ pub(crate) enum LockWatch {
 }
 
 impl Cluster {
-    /// Remembers that the task belongs to a request that was answered.
-    pub fn explain(&self, upid: &str) {
-        self.seen().explain(upid);
+    /// Remembers which vmid a clone task makes: its request was answered.
+    pub fn explain(&self, upid: &str, vmid: VmId) {
+        self.seen().explain(upid, vmid);
     }
 
     /// Forgets a lock that is gone.
@@ -93,16 +97,20 @@ impl Cluster {
         Ok(rows.into_iter().filter(|row| row.exit().is_none()).collect())
     }
 
-    /// A task of one of these kinds that works on the guest now.
-    pub async fn going_on(&self, guest: &Guest, kinds: &[&str]) -> Result<Probe, Error> {
+    /// The task of one of these kinds that works on the guest now. An action
+    /// joins it instead of starting another that would meet its lock, or find
+    /// its work done and fail.
+    pub async fn task_on(&self, guest: &Guest, kinds: &[&str]) -> Result<Option<Handle>, Error> {
         let vmid = guest.vmid.to_string();
         let rows = self.running(&guest.node).await?;
         let task = rows.into_iter().find(|row| row.id == vmid && kinds.contains(&row.upid.kind()));
-        Ok(match task {
-            Some(row) => Probe::InProgress(Some(Handle {
-                host: guest.node.clone(),
-                reference: row.upid.to_string(),
-            })),
+        Ok(task.map(|row| Handle { host: guest.node.clone(), reference: row.upid.to_string() }))
+    }
+
+    /// What a probe says about a guest that is not yet as wanted.
+    pub async fn going_on(&self, guest: &Guest, kinds: &[&str]) -> Result<Probe, Error> {
+        Ok(match self.task_on(guest, kinds).await? {
+            Some(handle) => Probe::InProgress(Some(handle)),
             None => Probe::NotDone,
         })
     }
@@ -112,18 +120,20 @@ impl Cluster {
     pub async fn works_on(&self, guest: &Guest) -> Result<bool, Error> {
         let vmid = guest.vmid.to_string();
         let rows = self.running(&guest.node).await?;
-        Ok(rows.iter().any(|row| row.id == vmid && row.upid.kind() != "qmclone"))
+        Ok(rows
+            .iter()
+            .any(|row| row.id == vmid && !is_harmless(row) && row.upid.kind() != "qmclone"))
     }
 
-    /// Clones of this template that run and that may be the one whose answer
-    /// was lost at `since`: those that did not begin before it, and whose ids
-    /// were not the answer to another request.
-    pub async fn unexplained_clones(
+    /// Whether a clone of this template runs that may be the one that was asked
+    /// for at `since` with this vmid and not answered: one that did not begin
+    /// before, and that was not the answer to another request.
+    pub async fn may_be_cloned(
         &self,
-        node: &HostId,
-        source: VmId,
+        vmid: VmId,
+        (node, source): (&HostId, VmId),
         since: Option<Timestamp>,
-    ) -> Result<Vec<String>, Error> {
+    ) -> Result<bool, Error> {
         let source = source.to_string();
         let earliest = since.map(|since| {
             let seconds = u64::try_from(since.as_millis() / 1_000).unwrap_or(0);
@@ -132,12 +142,10 @@ impl Cluster {
         let rows = self.running(node).await?;
         let seen = self.seen();
         Ok(rows
-            .into_iter()
+            .iter()
             .filter(|row| row.upid.kind() == "qmclone" && row.id == source)
             .filter(|row| earliest.is_none_or(|earliest| row.upid.start_time() >= earliest))
-            .map(|row| row.upid.to_string())
-            .filter(|upid| !seen.explained_ids.contains(upid))
-            .collect())
+            .any(|row| seen.may_make(&row.upid, vmid)))
     }
 
     /// Whether a task works on a locked guest. `source` names the node and
@@ -156,16 +164,21 @@ impl Cluster {
             rows.extend(self.running(node).await?);
         }
         let is_clone = matches!(guest.config.lock(), Some("clone" | "create"));
-        let works = |row: &&TaskEntry| match row.upid.kind() {
-            "qmclone" => is_clone && source.is_none_or(|(_, of)| row.id == of.to_string()),
+        let seen = self.seen();
+        let works = |row: &TaskEntry| match row.upid.kind() {
+            "qmclone" => {
+                let of_source = source.is_none_or(|(_, of)| row.id == of.to_string());
+                is_clone && of_source && seen.may_make(&row.upid, guest.vmid)
+            }
             // A back-up of several guests has no id.
             "vzdump" => row.id.is_empty() || row.id == vmid,
-            _ => row.id == vmid,
+            _ => row.id == vmid && !is_harmless(row),
         };
-        let working: Vec<&TaskEntry> = rows.iter().filter(works).collect();
-        if let Some(first) = working.first() {
+        rows.retain(works);
+        drop(seen);
+        if let Some(first) = rows.first() {
             self.forget_lock(guest.vmid);
-            let only = (working.len() == 1).then(|| first.upid.to_string());
+            let only = (rows.len() == 1).then(|| first.upid.to_string());
             return Ok(LockWatch::Working(only));
         }
         let now = self.clock.monotonic();
@@ -223,6 +236,11 @@ fn state(exit: Option<ExitStatus>) -> HandleState {
     }
 }
 
+/// Open consoles are tasks of the guest, too, and keep nobody from anything.
+fn is_harmless(row: &TaskEntry) -> bool {
+    matches!(row.upid.kind(), "vncproxy" | "termproxy" | "spiceproxy")
+}
+
 /// What to tell the administrator about a lock that stays. (Only root with a
 /// password can skip locks; a token cannot.)
 fn stays(guest: &Guest) -> Error {
@@ -250,11 +268,11 @@ mod tests {
     fn what_is_remembered_has_a_limit() {
         let mut seen = Seen::default();
         for n in 0..MOST_REMEMBERED + 5 {
-            seen.explain(&n.to_string());
+            seen.explain(&n.to_string(), VmId::MIN);
         }
         assert_eq!(seen.explained.len(), MOST_REMEMBERED);
-        assert_eq!(seen.explained_ids.len(), MOST_REMEMBERED);
-        assert!(!seen.explained_ids.contains("0"));
+        assert_eq!(seen.by_age.len(), MOST_REMEMBERED);
+        assert!(!seen.explained.contains_key("0"));
     }
 
     #[test]

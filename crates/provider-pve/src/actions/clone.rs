@@ -48,7 +48,7 @@ impl Carry for Clone {
     async fn apply(&self, cluster: &Cluster, context: &ActionContext) -> Result<Applied, Error> {
         match cluster.clone_guest(self, &context.mark).await {
             Ok(handle) => {
-                cluster.explain(&handle.reference);
+                cluster.explain(&handle.reference, self.vmid);
                 Ok(Applied::Started(handle))
             }
             // Either an earlier try of ours has won after all, or somebody
@@ -160,7 +160,7 @@ impl Clone {
         let Some(since) = context.in_doubt_since else {
             return Ok(false);
         };
-        let tasks = cluster.unexplained_clones(&self.source_node, self.source, Some(since)).await?;
-        Ok(!tasks.is_empty())
+        let source = (&self.source_node, self.source);
+        cluster.may_be_cloned(self.vmid, source, Some(since)).await
     }
 }

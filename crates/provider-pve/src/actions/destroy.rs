@@ -69,9 +69,9 @@ async fn no_clone_on_its_way(cluster: &Cluster, reference: &GuestRef) -> Result<
     else {
         return Ok(());
     };
-    match cluster.unexplained_clones(node, source, None).await?.first() {
-        None => Ok(()),
-        Some(_) => Err(unfinished(reference.vmid)),
+    match cluster.may_be_cloned(reference.vmid, (node, source), None).await? {
+        false => Ok(()),
+        true => Err(unfinished(reference.vmid)),
     }
 }
 
@@ -114,12 +114,13 @@ pub(crate) async fn remove(
     identity: &Identity,
     protection: Protection,
 ) -> Result<Removal, Error> {
+    if let Some(handle) = cluster.task_on(found, &["qmdestroy"]).await? {
+        return Ok(Removal::Started(handle));
+    }
     if cluster.works_on(found).await? {
         return Ok(Removal::Working);
     }
-    let Standing::Ours(guest) = cluster.look(found.vmid, &[&found.node], identity).await? else {
-        return Ok(Removal::Working);
-    };
+    let guest = cluster.still_ours(found, identity).await?;
     if guest.config.lock().is_some() {
         return match cluster.watch_lock(&guest, None).await? {
             LockWatch::Working(_) => Ok(Removal::Working),
@@ -141,6 +142,9 @@ pub(crate) async fn remove(
     // state between the proof of ownership and the removal.
     Ok(Removal::Started(match cluster.delete(&guest).await? {
         Some(handle) => handle,
-        None => cluster.stop(&guest).await?,
+        None => {
+            let guest = cluster.still_ours(&guest, identity).await?;
+            cluster.stop(&guest).await?
+        }
     }))
 }

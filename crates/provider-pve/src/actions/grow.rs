@@ -46,6 +46,9 @@ impl Carry for Grow {
         let Some(disk) = self.smaller(&guest.config)? else {
             return Ok(Applied::Done(json!({})));
         };
+        if let Some(handle) = cluster.task_on(&guest, &["resize"]).await? {
+            return Ok(Applied::Started(handle));
+        }
         Ok(match cluster.resize(&guest, &disk, DiskSize::from_gib(self.gib)).await? {
             Some(handle) => Applied::Started(handle),
             None => Applied::Done(json!({})),

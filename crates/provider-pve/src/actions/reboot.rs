@@ -6,7 +6,7 @@
 //! is done when the guest runs in another process.
 
 use async_trait::async_trait;
-use provider::{ActionContext, Applied, Error, Probe, Rejection};
+use provider::{ActionContext, Applied, Error, Probe};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -21,6 +21,9 @@ pub(crate) const NAME: &str = "reboot";
 
 /// The member of the reference to the guest that holds the note.
 const NOTED: &str = "pid_before_reboot";
+
+/// The kinds of tasks that a restart consists of.
+const RESTARTS: &[&str] = &["qmreboot", "qmstart"];
 
 /// The payload of the action that notes the process.
 #[derive(Debug, Serialize, Deserialize)]
@@ -65,14 +68,14 @@ impl Carry for Reboot {
         if Self::has_restarted(context, &power) {
             return Ok(Applied::Done(json!({})));
         }
+        if let Some(handle) = cluster.task_on(&guest, RESTARTS).await? {
+            return Ok(Applied::Started(handle));
+        }
         if power.running {
             return cluster.reboot(&guest, self.timeout_s).await.map(Applied::Started);
         }
-        // It went down with our request and has not come back.
-        if context.in_doubt_since.is_some() {
-            return cluster.start(&guest).await.map(Applied::Started);
-        }
-        Err(Error::rejected(Rejection::Invalid, format!("VM {} is not running", guest.vmid)))
+        // It ran when it was noted: it went down and has not come back.
+        cluster.start(&guest).await.map(Applied::Started)
     }
 
     async fn probe(&self, cluster: &Cluster, context: &ActionContext) -> Result<Probe, Error> {
@@ -81,6 +84,6 @@ impl Carry for Reboot {
         if Self::has_restarted(context, &power) {
             return Ok(Probe::Done(json!({})));
         }
-        cluster.going_on(&guest, &["qmreboot", "qmstart"]).await
+        cluster.going_on(&guest, RESTARTS).await
     }
 }

@@ -27,6 +27,9 @@ impl Carry for Shutdown {
         if !cluster.power(&guest).await?.running {
             return Ok(Applied::Done(json!({})));
         }
+        if let Some(handle) = cluster.task_on(&guest, &["qmshutdown"]).await? {
+            return Ok(Applied::Started(handle));
+        }
         cluster.shutdown(&guest, self).await.map(Applied::Started)
     }
 

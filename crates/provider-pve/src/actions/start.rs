@@ -23,6 +23,9 @@ impl Carry for Start {
         if cluster.power(&guest).await?.running {
             return Ok(Applied::Done(json!({})));
         }
+        if let Some(handle) = cluster.task_on(&guest, &["qmstart"]).await? {
+            return Ok(Applied::Started(handle));
+        }
         cluster.start(&guest).await.map(Applied::Started)
     }
 
@@ -48,6 +51,7 @@ impl Carry for Start {
         if !cluster.power(&guest).await?.running {
             return Ok(Undone::Done);
         }
+        let guest = cluster.still_ours(&guest, &identity).await?;
         cluster.stop(&guest).await.map(Undone::Started)
     }
 }

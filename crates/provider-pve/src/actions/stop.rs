@@ -44,6 +44,11 @@ impl Carry for Stop {
         if !cluster.power(&guest).await?.running {
             return Ok(Applied::Done(json!({})));
         }
+        if let Some(handle) = cluster.task_on(&guest, &["qmstop"]).await? {
+            return Ok(Applied::Started(handle));
+        }
+        let (_, identity) = target(context)?;
+        let guest = cluster.still_ours(&guest, &identity).await?;
         cluster.stop(&guest).await.map(Applied::Started)
     }
 
