@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use model::{HostId, Intent, Mark};
+use model::random::SeededRandom;
+use model::time::SystemClock;
+use model::{HostId, InstallationId, Intent, Mark};
 use provider::{Applied, Error, Existence, HandleState, Probe, Provider, Rejection, Undone};
 use pve_sim::{Change, Effect, Fault, GuestSeed, TaskDurations};
 
@@ -321,4 +323,68 @@ async fn a_missing_privilege_is_named() {
     let applied = lab.provider.apply(made.action("clone"), &made.context()).await;
     let Err(Error::Rejected { why, .. }) = applied else { panic!("{applied:?}") };
     assert_eq!(why, Rejection::Denied(Some(format!("VM.Clone on /vms/{TEMPLATE}"))));
+}
+
+#[tokio::test]
+async fn what_is_not_answered_in_time_is_in_doubt_only_if_it_was_sent() {
+    // The simulator's clock stands still, so that a delay never ends.
+    let never = || Effect::Delay(Duration::from_secs(1));
+    let lab = Lab::new().await;
+    let made = lab.planned().await;
+    let mut clone = made.action("clone").clone();
+    clone.request_timeout = Duration::from_millis(300);
+    lab.sim.fault(Fault::on("POST", CLONE).then(never()));
+    lost(lab.provider.apply(&clone, &made.context()).await);
+
+    let made = lab.made().await;
+    let mut stop = lab.plan(&made, &Intent::Stop).actions.remove(0);
+    stop.request_timeout = Duration::from_millis(300);
+    lab.sim.fault(Fault::on("GET", "nodes/*/qemu/*/config").then(never()));
+    let applied = lab.provider.apply(&stop, &made.context()).await;
+    assert!(matches!(applied, Err(Error::Unavailable(_))), "only read: {applied:?}");
+}
+
+#[tokio::test]
+async fn a_locked_template_is_busy() {
+    let lab = Lab::new().await;
+    let made = lab.planned().await;
+    lab.sim.fault(Fault::on("POST", CLONE).then(Effect::LockTimeout));
+    let applied = lab.provider.apply(made.action("clone"), &made.context()).await;
+    assert!(matches!(applied, Err(Error::Busy(_))), "{applied:?}");
+}
+
+#[tokio::test]
+async fn an_action_of_another_installation_is_refused() {
+    let lab = Lab::new().await;
+    let mut made = lab.made().await;
+    let other = InstallationId::generate(&SystemClock::new(), &SeededRandom::new(99));
+    made.mark.installation = other;
+    let before = lab.sim.requests().len();
+    let clone = made.action("clone");
+    let applied = lab.provider.apply(clone, &made.context()).await;
+    assert!(matches!(applied, Err(Error::Rejected { .. })), "{applied:?}");
+    let undone = lab.provider.undo(clone, &made.context()).await;
+    assert!(matches!(undone, Err(Error::Rejected { .. })), "{undone:?}");
+    assert_eq!(lab.sim.requests().len(), before, "nothing is even asked");
+}
+
+#[tokio::test]
+async fn six_clones_of_one_template_at_once_are_six_guests() {
+    let lab = Lab::new().await;
+    let mut plans = Vec::new();
+    for _ in 0..6 {
+        plans.push(lab.planned().await);
+    }
+    let applied = plans.iter().map(|made| async {
+        let action = made.action("clone");
+        lab.provider.apply(action, &made.context()).await
+    });
+    for result in futures::future::join_all(applied).await {
+        assert!(matches!(result, Ok(Applied::Started(_))), "{result:?}");
+    }
+    lab.sim.settle().await;
+    for made in &plans {
+        let probe = lab.probe(made.action("clone"), &made.context()).await;
+        assert!(matches!(probe, Probe::Done(_)), "{probe:?}");
+    }
 }

@@ -150,3 +150,28 @@ async fn vmids_that_are_in_use_are_not_asked_for() {
     let requests = lab.provider.ids_needed(&wish, &facts).unwrap();
     assert_eq!(requests[0].taken, [100_500]);
 }
+
+#[tokio::test]
+async fn only_marked_guests_can_be_inspected() {
+    let lab = Lab::new().await;
+    lab.sim.foreign_guest("pve1", 100_900, "theirs", Some("by hand"));
+    assert_eq!(lab.provider.inspect("100900").await, Ok(None));
+    assert_eq!(lab.provider.inspect("100901").await, Ok(None));
+    let made = lab.made().await;
+    let orphan = lab.provider.inspect(&made.vmid.to_string()).await.unwrap().unwrap();
+    assert_eq!(orphan.mark, made.mark);
+    assert_eq!(orphan.native["uuid"], made.native["uuid"]);
+    let error = lab.provider.inspect("many").await.unwrap_err();
+    assert!(error.to_string().contains("expected a vmid"), "{error}");
+}
+
+#[tokio::test]
+async fn a_host_that_is_away_is_not_an_answer_about_its_tasks() {
+    let lab = Lab::new().await;
+    let made = lab.planned().await;
+    let applied = lab.provider.apply(made.action("clone"), &made.context()).await;
+    let Ok(Applied::Started(handle)) = applied else { panic!("{applied:?}") };
+    lab.sim.change(&Change::NodeOnline("pve1".into(), false));
+    let states = lab.provider.poll(&handle.host.clone(), &[handle]).await;
+    assert!(matches!(states, Err(provider::Error::Unavailable(_))), "{states:?}");
+}
