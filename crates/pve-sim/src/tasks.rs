@@ -318,3 +318,27 @@ impl From<BackendError> for crate::fail::Fail {
         Self::new(error.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn fact_33_ids_have_a_final_colon_and_may_have_no_id_or_one_with_an_at_sign() {
+        for text in [
+            "UPID:pve1:000033BF:000ABDA6:6B007E8C:imgcopy::root@pam:",
+            "UPID:pve1:00003456:000ABEB8:6B007E8E:imgdel:500@local:root@pam!full:",
+        ] {
+            assert_eq!(Upid::parse(text).unwrap().text(), text);
+        }
+        for text in [
+            "",
+            "UPID:bogus",
+            "UPID:pve1:1:1:1:x:1:root@pam:",
+            "UPID:pve1:000033BF:000ABDA6:6B007E8C:x::u",
+        ] {
+            assert_eq!(Upid::parse(text), None, "{text}");
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 
-use super::dispatch::Credentials;
+use super::Credentials;
 use crate::world::World;
 use crate::world::access::Caller;
 

@@ -8,153 +8,19 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::{Engine, Event, authenticate, lock_text, permission};
+use super::message::{empty, failed, succeeded};
+use super::{
+    Call, Engine, Event, Outcome, Params, Reply, Request, authenticate, lock_text, permission,
+};
 use crate::calls::{self, Handler};
 use crate::fail::Fail;
 use crate::faults::Effect;
 use crate::machine::AgentError;
 use crate::requests::RequestRecord;
 use crate::schema::{Permission, Table, check};
-use crate::tasks::{Op, TaskDurations, TaskFault, Upid, Work};
+use crate::tasks::TaskFault;
 use crate::world::World;
 use crate::world::access::Caller;
-
-/// What a client sent to prove who it is.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Credentials {
-    pub ticket: Option<String>,
-    pub csrf: Option<String>,
-    pub token: Option<String>,
-}
-
-/// A file that came with a request.
-#[derive(Debug, Clone)]
-pub(crate) struct Upload {
-    pub filename: String,
-    pub size: u64,
-    pub sha256: String,
-}
-
-/// A decoded request.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Request {
-    pub method: String,
-    /// Below `/api2/json`, decoded, without repeated slashes.
-    pub path: String,
-    pub extjs: bool,
-    pub parameters: BTreeMap<String, Value>,
-    pub credentials: Credentials,
-    pub upload: Option<Upload>,
-    /// Its number in the request log.
-    pub sequence: u64,
-}
-
-/// An answer.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Reply {
-    pub status: u16,
-    pub reason: String,
-    pub body: Vec<u8>,
-    pub json: bool,
-    /// Whether pvedaemon answered and pveproxy passed it on.
-    pub relayed: bool,
-}
-
-/// What becomes of a connection.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Outcome {
-    Reply(Reply),
-    Drop,
-}
-
-/// Checked parameters: texts, and lists where the schema says array.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Params {
-    pub texts: BTreeMap<String, String>,
-    pub lists: BTreeMap<String, Vec<String>>,
-}
-
-impl Params {
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.texts.get(name).map(String::as_str)
-    }
-
-    /// A parameter that the schema requires; empty when it is absent all the same.
-    pub fn text(&self, name: &str) -> &str {
-        self.get(name).unwrap_or_default()
-    }
-
-    pub fn number(&self, name: &str) -> Option<u64> {
-        self.get(name).and_then(|text| text.parse().ok())
-    }
-
-    pub fn flag(&self, name: &str) -> bool {
-        self.get(name) == Some("1")
-    }
-
-    pub fn vmid(&self) -> u32 {
-        self.get("vmid").and_then(|text| text.parse().ok()).unwrap_or(0)
-    }
-
-    pub fn node(&self) -> &str {
-        self.text("node")
-    }
-}
-
-/// One call while it is carried out.
-pub(crate) struct Call<'a> {
-    pub world: &'a mut World,
-    pub params: &'a Params,
-    pub caller: &'a Caller,
-    pub upload: Option<&'a Upload>,
-    /// What the backend does before the answer.
-    pub ops: Vec<Op>,
-    /// Tasks that begin when the call is done.
-    pub begins: Vec<u64>,
-    /// Tasks that the call has ended: their lock files are given back.
-    pub released: Vec<(u64, u32)>,
-    /// The `total` beside `data`.
-    pub total: Option<usize>,
-    durations: &'a TaskDurations,
-    fault: Option<TaskFault>,
-}
-
-impl Call<'_> {
-    /// Starts a task on the call's node and answers its id.
-    pub fn task(&mut self, kind: &str, id: &str, work: impl Work + 'static) -> Value {
-        let node = self.params.node().to_owned();
-        let pid = self.world.tasks.next_pid();
-        let now = self.world.now;
-        let upid = Upid {
-            node,
-            pid,
-            pstart: u64::try_from(now.saturating_sub(self.world.booted).as_millis() / 10)
-                .unwrap_or(0),
-            start: now.as_secs(),
-            kind: kind.into(),
-            id: id.into(),
-            user: self.caller.id(),
-        };
-        let text = upid.text();
-        let number =
-            self.world.tasks.add(upid, Box::new(work), self.durations.of(kind), self.fault.take());
-        self.begins.push(number);
-        json!(text)
-    }
-
-    /// Requires a privilege on a path.
-    pub fn require(&self, path: &str, privilege: &str) -> Result<(), Fail> {
-        if self.caller.is_root() {
-            return Ok(());
-        }
-        permission::require(self.world, self.caller, path, &[privilege], false)
-    }
-
-    /// Whether the caller has a privilege on a path.
-    pub fn may(&self, path: &str, privilege: &str) -> bool {
-        self.world.may(self.caller, path, privilege)
-    }
-}
 
 /// What faults change about one call.
 #[derive(Default)]
@@ -162,6 +28,29 @@ struct Twist {
     lock_timeout: bool,
     task: Option<TaskFault>,
     before: Vec<Effect>,
+}
+
+impl Twist {
+    fn add(&mut self, effect: &Effect) {
+        match effect {
+            Effect::LockTimeout => self.lock_timeout = true,
+            Effect::TaskFails(text) => self.task = Some(TaskFault::FailBefore(text.clone())),
+            Effect::TaskFailsPartly(text) => self.task = Some(TaskFault::FailPartly(text.clone())),
+            Effect::TaskFailsAfterEffect(text) => {
+                self.task = Some(TaskFault::FailAfter(text.clone()));
+            }
+            Effect::TaskVanishes { done } => self.task = Some(TaskFault::Vanish { done: *done }),
+            Effect::TaskOkEarly(after) => self.task = Some(TaskFault::Early(*after)),
+            Effect::ForeignGuest { .. } | Effect::Change(_) => self.before.push(effect.clone()),
+            // Decided before the call is carried out.
+            Effect::Delay(_)
+            | Effect::Refuse { .. }
+            | Effect::Drop
+            | Effect::LoseReply
+            | Effect::Later { .. }
+            | Effect::Gateway { .. } => {}
+        }
+    }
 }
 
 /// What a call came to.
@@ -186,13 +75,28 @@ impl Answer {
     }
 }
 
+impl Answer {
+    fn reply(&self, request: &Request) -> Reply {
+        match &self.result {
+            Ok((data, total)) => succeeded(data, *total, self.relayed, request.extjs),
+            Err(fail) if self.empty => Reply { reason: fail.text.clone(), ..empty(fail.status) },
+            Err(fail) => failed(fail, request),
+        }
+    }
+}
+
 impl Engine {
     /// Answers a request.
     pub async fn handle(self: &Arc<Self>, mut request: Request) -> Outcome {
         let effects = self.plan().take(&request.method, &request.path);
         request.sequence = self.record(&request, !effects.is_empty(), None);
-        let outcome = self.proceed(request.clone(), effects).await;
-        if let Some(record) = self.log().get_mut(request.sequence)
+        let sequence = request.sequence;
+        let (answer, outcome) = oneshot::channel();
+        // A client that hangs up does not stop what it has asked for.
+        let engine = self.clone();
+        tokio::spawn(async move { engine.proceed(request, effects, answer).await });
+        let outcome = outcome.await.unwrap_or(Outcome::Drop);
+        if let Some(record) = self.log().get_mut(sequence)
             && let Outcome::Reply(reply) = &outcome
         {
             record.status = Some(reply.status);
@@ -228,76 +132,74 @@ impl Engine {
     pub async fn late(self: &Arc<Self>, mut request: Request, effects: Vec<Effect>) {
         request.sequence = self.record(&request, true, Some(request.sequence));
         let sequence = request.sequence;
-        let outcome = Box::pin(self.proceed(request, effects)).await;
-        if let (Some(record), Outcome::Reply(reply)) = (self.log().get_mut(sequence), &outcome) {
+        let (answer, mut outcome) = oneshot::channel();
+        self.proceed(request, effects, answer).await;
+        if let (Some(record), Ok(Outcome::Reply(reply))) =
+            (self.log().get_mut(sequence), outcome.try_recv())
+        {
             record.status = Some(reply.status);
-            record.reason.clone_from(&reply.reason);
+            record.reason = reply.reason;
         }
     }
 
-    /// Applies the faults of a request, then carries it out.
-    pub async fn proceed(self: &Arc<Self>, request: Request, effects: Vec<Effect>) -> Outcome {
+    /// Applies the faults of a request, then carries it out. The outcome goes
+    /// through `answer`; nothing in here waits for an event.
+    pub async fn proceed(
+        self: &Arc<Self>,
+        request: Request,
+        effects: Vec<Effect>,
+        answer: oneshot::Sender<Outcome>,
+    ) {
         let mut twist = Twist::default();
-        let mut lose = false;
-        let mut gateway = None;
+        let mut outcome = None;
         let mut passed = Vec::new();
         let mut rest = effects.into_iter();
         while let Some(effect) = rest.next() {
-            passed.push(effect.clone());
-            match effect {
+            match &effect {
                 Effect::Delay(after) => {
-                    let (answer, outcome) = oneshot::channel();
-                    passed.pop();
                     passed.extend(rest);
-                    self.schedule(after, Event::Resume(Box::new(request), passed, answer));
-                    return outcome.await.unwrap_or(Outcome::Drop);
+                    self.schedule(*after, Event::Resume(Box::new(request), passed, answer));
+                    return;
+                }
+                Effect::Later { after, answers_596 } => {
+                    passed.extend(rest);
+                    let now = if *answers_596 { Outcome::Reply(empty(596)) } else { Outcome::Drop };
+                    let _ = answer.send(now);
+                    self.schedule(*after, Event::Late(Box::new(request), passed));
+                    return;
                 }
                 Effect::Refuse { status, text } => {
-                    return Outcome::Reply(failed(&Fail::with(status, text), &request));
+                    let _ =
+                        answer.send(Outcome::Reply(failed(&Fail::with(*status, text), &request)));
+                    return;
                 }
-                Effect::Drop => return Outcome::Drop,
-                Effect::LoseReply => lose = true,
-                Effect::Later { after, answers_596 } => {
-                    passed.pop();
-                    passed.extend(rest);
-                    self.schedule(after, Event::Late(Box::new(request), passed));
-                    return if answers_596 { Outcome::Reply(empty(596)) } else { Outcome::Drop };
+                Effect::Drop => {
+                    let _ = answer.send(Outcome::Drop);
+                    return;
                 }
-                Effect::Gateway { status, done: false } => return Outcome::Reply(empty(status)),
-                Effect::Gateway { status, done: true } => gateway = Some(status),
-                Effect::LockTimeout => twist.lock_timeout = true,
-                Effect::TaskFails(text) => twist.task = Some(TaskFault::FailBefore(text)),
-                Effect::TaskFailsPartly(text) => twist.task = Some(TaskFault::FailPartly(text)),
-                Effect::TaskFailsAfterEffect(text) => twist.task = Some(TaskFault::FailAfter(text)),
-                Effect::TaskVanishes { done } => twist.task = Some(TaskFault::Vanish { done }),
-                Effect::TaskOkEarly(after) => twist.task = Some(TaskFault::Early(after)),
-                effect @ (Effect::ForeignGuest { .. } | Effect::Change(_)) => {
-                    twist.before.push(effect)
+                Effect::Gateway { status, done: false } => {
+                    let _ = answer.send(Outcome::Reply(empty(*status)));
+                    return;
                 }
+                Effect::Gateway { status, done: true } => {
+                    outcome = Some(Outcome::Reply(empty(*status)))
+                }
+                Effect::LoseReply => outcome = Some(Outcome::Drop),
+                other => twist.add(other),
             }
+            passed.push(effect);
         }
-        let answer = self.execute(&request, twist).await;
+        let result = self.execute(&request, twist).await;
         if let Some(record) = self.log().get_mut(request.sequence) {
-            record.effect = request.method != "GET" && answer.result.is_ok();
-            record.caller.clone_from(&answer.caller);
+            record.effect = request.method != "GET" && result.result.is_ok();
+            record.caller.clone_from(&result.caller);
         }
-        if lose {
-            return Outcome::Drop;
+        let outcome = outcome.unwrap_or_else(|| Outcome::Reply(result.reply(&request)));
+        if result.delay.is_zero() {
+            let _ = answer.send(outcome);
+        } else {
+            self.schedule(result.delay, Event::Deliver(outcome, answer));
         }
-        if let Some(status) = gateway {
-            return Outcome::Reply(empty(status));
-        }
-        let reply = match &answer.result {
-            Ok((data, total)) => succeeded(data, *total, answer.relayed, request.extjs),
-            Err(fail) if answer.empty => Reply { reason: fail.text.clone(), ..empty(fail.status) },
-            Err(fail) => failed(fail, &request),
-        };
-        if !answer.delay.is_zero() {
-            let (sender, outcome) = oneshot::channel();
-            self.schedule(answer.delay, Event::Deliver(Outcome::Reply(reply), sender));
-            return outcome.await.unwrap_or(Outcome::Drop);
-        }
-        Outcome::Reply(reply)
     }
 
     async fn execute(self: &Arc<Self>, request: &Request, mut twist: Twist) -> Answer {
@@ -363,47 +265,17 @@ impl Engine {
                 return Err(Box::new(answer));
             }
         };
-        let checked = (|| {
-            let table = Table::of(world.version);
-            let found = table.find(&request.method, &request.path);
-            let (index, from_path) = found.ok_or_else(|| not_implemented(request))?;
-            let method = &table.methods[index];
-            let handler = calls::handler(&method.verb, &method.path)
-                .ok_or_else(|| not_implemented(request))?;
-            if !method.allow_token && caller.token.is_some() {
-                let what = format!(
-                    "URI '{}' not available with API token, need proper ticket.\n",
-                    request.path
-                );
-                return Err(Fail::denied(what));
+        for effect in before {
+            if let Effect::Change(change) = effect {
+                world.change(change);
             }
-            let mut given = request.parameters.clone();
-            for (name, value) in from_path {
-                let same = given
-                    .get(&name)
-                    .is_none_or(|other| check::scalar(other).as_deref() == Some(value.as_str()));
-                if !same {
-                    let text =
-                        "duplicate parameter (already defined in URI) with conflicting values!";
-                    return Err(Fail::parameter(name, text));
-                }
-                given.insert(name, Value::String(value));
-            }
-            let params = normalise(method, &given);
-            if method.permission != Permission::World {
-                permission::check(&world, &method.permission, &caller, &params.texts)?;
-            }
-            if method.proxied {
-                self.check_node(&world, params.node())?;
-            }
-            check::parameters(method, &given)?;
-            Ok((method, handler, params))
-        })();
+        }
+        let checked = self.check(&world, request, &caller);
         let (method, handler, params) = checked.map_err(|fail| {
             Box::new(Answer { empty: fail.status >= 590, ..Answer::fail(fail, Some(&caller)) })
         })?;
         for effect in before {
-            apply_before(&mut world, effect, &params);
+            foreign_guest(&mut world, effect, &params);
         }
         if writes && !world.quorate && !is_login && !method.path.contains("/agent/") {
             return Err(Box::new(Answer::fail(
@@ -412,6 +284,45 @@ impl Engine {
             )));
         }
         Ok((method, handler, params, caller))
+    }
+
+    /// The checks in Proxmox's order: method, token, path parameters,
+    /// permission, node, parameters.
+    fn check(
+        &self,
+        world: &World,
+        request: &Request,
+        caller: &Caller,
+    ) -> Result<(&'static crate::schema::Method, Handler, Params), Fail> {
+        let table = Table::of(world.version);
+        let found = table.find(&request.method, &request.path);
+        let (index, from_path) = found.ok_or_else(|| not_implemented(request))?;
+        let method = &table.methods[index];
+        let handler = calls::handler(&method.verb, &method.path);
+        let handler = handler.ok_or_else(|| not_implemented(request))?;
+        if !method.allow_token && caller.token.is_some() {
+            let uri = &request.path;
+            let what = format!("URI '{uri}' not available with API token, need proper ticket.\n");
+            return Err(Fail::denied(what));
+        }
+        let mut given = request.parameters.clone();
+        for (name, value) in from_path {
+            let same = |other: &Value| check::scalar(other).as_deref() == Some(value.as_str());
+            if !given.get(&name).is_none_or(same) {
+                let text = "duplicate parameter (already defined in URI) with conflicting values!";
+                return Err(Fail::parameter(name, text));
+            }
+            given.insert(name, Value::String(value));
+        }
+        let params = normalise(method, &given);
+        if method.permission != Permission::World {
+            permission::check(world, &method.permission, caller, &params.texts)?;
+        }
+        if method.proxied {
+            self.check_node(world, params.node())?;
+        }
+        check::parameters(method, &given)?;
+        Ok((method, handler, params))
     }
 
     fn check_node(&self, world: &World, name: &str) -> Result<(), Fail> {
@@ -493,17 +404,12 @@ fn not_implemented(request: &Request) -> Fail {
     Fail::with(501, format!("Method '{} {}' not implemented", request.method, request.path))
 }
 
-fn apply_before(world: &mut World, effect: &Effect, params: &Params) {
-    match effect {
-        Effect::Change(change) => world.change(change),
-        Effect::ForeignGuest { name, description } => {
-            let id =
-                params.get("newid").or_else(|| params.get("vmid")).and_then(|id| id.parse().ok());
-            if let Some(id) = id {
-                world.foreign_guest(params.node(), id, name, description.as_deref());
-            }
+fn foreign_guest(world: &mut World, effect: &Effect, params: &Params) {
+    if let Effect::ForeignGuest { name, description } = effect {
+        let id = params.get("newid").or_else(|| params.get("vmid"));
+        if let Some(id) = id.and_then(|id| id.parse().ok()) {
+            world.foreign_guest(params.node(), id, name, description.as_deref());
         }
-        _ => {}
     }
 }
 
@@ -522,60 +428,4 @@ fn normalise(method: &crate::schema::Method, given: &BTreeMap<String, Value>) ->
         }
     }
     params
-}
-
-/// An answer without a body, as pveproxy gives when it gives up.
-fn empty(status: u16) -> Reply {
-    let reason = match status {
-        595 => "Connection refused",
-        596 => "Connection timed out",
-        599 => "Connection reset by peer",
-        _ => "",
-    };
-    Reply { status, reason: reason.into(), body: Vec::new(), json: false, relayed: false }
-}
-
-fn succeeded(data: &Value, total: Option<usize>, relayed: bool, extjs: bool) -> Reply {
-    let mut body = json!({ "data": data });
-    if let Some(total) = total {
-        body["total"] = json!(total);
-    }
-    if extjs {
-        body["success"] = json!(1);
-    }
-    Reply {
-        status: 200,
-        reason: "OK".into(),
-        body: body.to_string().into_bytes(),
-        json: true,
-        relayed,
-    }
-}
-
-fn failed(fail: &Fail, request: &Request) -> Reply {
-    // The texts of 501 carry no final newline, all others do (recorded).
-    let newline = if fail.status == 501 { "" } else { "\n" };
-    let mut body = json!({"data": null, "message": format!("{}{newline}", fail.text)});
-    if !fail.errors.is_empty() {
-        body["errors"] = json!(fail.errors);
-    }
-    let reason = fail.text.lines().next().unwrap_or_default().to_owned();
-    if request.extjs {
-        body["success"] = json!(0);
-        body["status"] = json!(fail.status);
-        return Reply {
-            status: 200,
-            reason: "OK".into(),
-            body: body.to_string().into_bytes(),
-            json: true,
-            relayed: false,
-        };
-    }
-    Reply {
-        status: fail.status,
-        reason,
-        body: body.to_string().into_bytes(),
-        json: true,
-        relayed: false,
-    }
 }

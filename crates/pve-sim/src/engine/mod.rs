@@ -16,11 +16,14 @@ use crate::tasks::{Done, Op, TaskDurations};
 use crate::world::World;
 
 pub(crate) mod authenticate;
+mod call;
 mod dispatch;
+mod message;
 mod permission;
 mod work;
 
-pub(crate) use dispatch::{Call, Credentials, Outcome, Params, Reply, Request, Upload};
+pub(crate) use call::Call;
+pub(crate) use message::{Credentials, Outcome, Params, Reply, Request, Upload};
 
 /// How long a worker waits for a guest's lock file. Source: the text and time
 /// of `lock_config` in Proxmox.
@@ -140,11 +143,7 @@ impl Engine {
                 self.late(*request, effects).await;
             }
             Event::Resume(request, effects, answer) => {
-                // Sent from a task of its own: it may wait for the queue again.
-                let engine = self.clone();
-                let outcome = engine.proceed(*request, effects);
-                let outcome = Box::pin(outcome).await;
-                let _ = answer.send(outcome);
+                self.proceed(*request, effects, answer).await;
             }
             Event::Deliver(outcome, answer) => {
                 let _ = answer.send(outcome);

@@ -109,14 +109,13 @@ pub(crate) fn require(
     privileges: &[&str],
     any: bool,
 ) -> Result<(), Fail> {
-    let found = world.privileges(caller, path);
     if any {
-        if privileges.iter().any(|privilege| found.contains_key(*privilege)) {
+        if world.may_any(caller, path, privileges) {
             return Ok(());
         }
         return Err(Fail::denied(format!("{path}, {}", privileges.join("|"))));
     }
-    match privileges.iter().find(|privilege| !found.contains_key(**privilege)) {
+    match privileges.iter().find(|privilege| !world.may(caller, path, privilege)) {
         Some(missing) => Err(Fail::denied(format!("{path}, {missing}"))),
         None => Ok(()),
     }

@@ -229,4 +229,23 @@ mod tests {
         );
         assert_eq!(path_of("/api3/x"), Err(plain(500, "no such file '/api3/x'\n")));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_form_is_decoded(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+            let _ = form(&bytes);
+            let _ = path_of(&String::from_utf8_lossy(&bytes));
+        }
+
+        #[test]
+        fn any_property_string_is_checked(text in ".{0,60}") {
+            use crate::schema::{Table, Version, check};
+            let table = Table::of(Version::V8_4);
+            let (create, _) = table.find("POST", "/nodes/x/qemu").unwrap();
+            for name in ["net0", "scsi0", "memory", "boot", "ipconfig0", "sshkeys", "tags", "cpu", "agent"] {
+                let parameter = table.methods[create].parameter(name).unwrap();
+                let _ = check::one(parameter, name, &text);
+            }
+        }
+    }
 }

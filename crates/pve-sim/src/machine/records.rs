@@ -262,7 +262,6 @@ fn answer(
     command: &str,
     arguments: &Value,
 ) -> Result<Value, AgentError> {
-    let text = |name: &str| arguments[name].as_str().unwrap_or_default().to_owned();
     Ok(match command {
         "guest-ping" | "guest-sync" | "guest-sync-delimited" | "guest-fstrim" => json!({}),
         "guest-info" => json!({"version": "7.2.22", "supported_commands": [
@@ -300,6 +299,15 @@ fn answer(
             process.frozen = command.ends_with("freeze") && !command.ends_with("thaw");
             json!(1)
         }
+        "guest-shutdown" => json!({}),
+        _ => return act(process, command, arguments),
+    })
+}
+
+/// The commands that change something in the guest.
+fn act(process: &mut Process, command: &str, arguments: &Value) -> Result<Value, AgentError> {
+    let text = |name: &str| arguments[name].as_str().unwrap_or_default().to_owned();
+    Ok(match command {
         "guest-exec" => {
             let pid = process.next_command;
             process.next_command += 4;
@@ -341,7 +349,8 @@ fn answer(
                 }
             }
         }
-        "guest-shutdown" => json!({}),
-        other => return Err(AgentError::Error(format!("The command {other} has not been found"))),
+        other => {
+            return Err(AgentError::Error(format!("The command {other} has not been found")));
+        }
     })
 }

@@ -166,6 +166,23 @@ pub(crate) fn named(format: &str, name: &str, text: &str) -> Result<(), String> 
         "pve-bridge-id" => require(word(text, alpha, identifier, 1) && text.len() <= 20, || {
             format!("invalid bridge ID '{text}'")
         }),
+        "pve-qm-boot" => boot(text),
+        "pve-qm-ipconfig" => ipconfig(name, text),
+        "pve-vm-cpu-conf" => cpu(text),
+        "pve-qm-smbios1" => keyed(
+            name,
+            text,
+            &["uuid", "version", "serial", "manufacturer", "product", "sku", "family", "base64"],
+        ),
+        "pve-qm-cicustom" => keyed(name, text, &["user", "network", "meta", "vendor"]),
+        "pve-startup-order" => keyed(name, text, &["order", "up", "down"]),
+        _ => addresses(format, text),
+    }
+}
+
+/// The formats of addresses, protocols and ports.
+fn addresses(format: &str, text: &str) -> Result<(), String> {
+    match format {
         "ipv4" => require(text.parse::<std::net::Ipv4Addr>().is_ok(), || {
             "value does not look like a valid IPv4 address".into()
         }),
@@ -212,16 +229,6 @@ pub(crate) fn named(format: &str, name: &str, text: &str) -> Result<(), String> 
                 ports.all(|port| port.parse::<u16>().is_ok()) || word(part, alpha, identifier, 1);
             require(fits, || format!("invalid port '{part}'"))
         }),
-        "pve-qm-boot" => boot(text),
-        "pve-qm-ipconfig" => ipconfig(name, text),
-        "pve-vm-cpu-conf" => cpu(text),
-        "pve-qm-smbios1" => keyed(
-            name,
-            text,
-            &["uuid", "version", "serial", "manufacturer", "product", "sku", "family", "base64"],
-        ),
-        "pve-qm-cicustom" => keyed(name, text, &["user", "network", "meta", "vendor"]),
-        "pve-startup-order" => keyed(name, text, &["order", "up", "down"]),
         _ => Ok(()),
     }
 }

@@ -155,36 +155,47 @@ impl Access {
         self.users.get(user).is_some_and(alive)
     }
 
-    /// The privileges that the list gives a subject on a path: the entry
-    /// nearest to the path counts. `true` marks a privilege that propagates.
-    fn listed(&self, subject: &str, path: &str) -> BTreeMap<String, bool> {
-        let mut best: Option<(usize, Vec<&Entry>)> = None;
+    /// The entries that count for a subject on a path: those nearest to it.
+    fn nearest(&self, subject: &str, path: &str) -> Vec<&Entry> {
+        let mut depth = 0;
+        let mut found: Vec<&Entry> = Vec::new();
         for entry in self.entries.iter().filter(|entry| entry.subject == subject) {
-            let exact = entry.path == path;
             let above = entry.path == "/"
                 || path.strip_prefix(&entry.path).is_some_and(|rest| rest.starts_with('/'));
-            if !(exact || (above && entry.propagate)) {
+            if entry.path != path && !(above && entry.propagate) {
                 continue;
             }
-            let depth = entry.path.trim_end_matches('/').len();
-            match &mut best {
-                Some((found, entries)) if *found == depth => entries.push(entry),
-                Some((found, _)) if *found > depth => {}
-                _ => best = Some((depth, vec![entry])),
+            let own = entry.path.trim_end_matches('/').len();
+            if found.is_empty() || own > depth {
+                found = vec![entry];
+                depth = own;
+            } else if own == depth {
+                found.push(entry);
             }
         }
-        let entries = best.map(|(_, entries)| entries).unwrap_or_default();
-        if entries.iter().any(|entry| entry.role == "NoAccess") {
-            return BTreeMap::new();
+        if found.iter().any(|entry| entry.role == "NoAccess") {
+            found.clear();
         }
+        found
+    }
+
+    /// The privileges that the list gives a subject on a path; `true` marks what propagates.
+    fn listed(&self, subject: &str, path: &str) -> BTreeMap<String, bool> {
         let mut found = BTreeMap::new();
-        for entry in entries {
+        for entry in self.nearest(subject, path) {
             for privilege in self.roles.get(&entry.role).into_iter().flatten() {
-                let propagates = found.entry(privilege.clone()).or_insert(false);
-                *propagates |= entry.propagate;
+                *found.entry(privilege.clone()).or_insert(false) |= entry.propagate;
             }
         }
         found
+    }
+
+    /// Whether the list gives a subject one privilege on a path.
+    fn gives(&self, subject: &str, path: &str, privilege: &str) -> bool {
+        let has = |entry: &Entry| {
+            self.roles.get(&entry.role).is_some_and(|role| role.contains(privilege))
+        };
+        self.nearest(subject, path).into_iter().any(has)
     }
 }
 
@@ -226,35 +237,48 @@ impl World {
         } else {
             self.raw_privileges(&caller.user, path)
         };
-        let mut found = match &caller.token {
-            None => of_user,
-            Some(token) => {
-                let separated =
-                    self.access.users.get(&caller.user).and_then(|user| user.tokens.get(token));
-                if separated.is_some_and(|token| token.privilege_separation) {
-                    let own = self.raw_privileges(&caller.id(), path);
-                    own.into_iter()
-                        .filter(|(privilege, _)| of_user.contains_key(privilege))
-                        .collect()
-                } else {
-                    of_user
-                }
-            }
-        };
+        let mut found = of_user;
+        if self.is_separated(caller) {
+            let own = self.raw_privileges(&caller.id(), path);
+            found.retain(|privilege, _| own.contains_key(privilege));
+        }
         if !caller.is_root() {
             found.retain(|privilege, _| !self.access.withdrawn.contains(privilege));
         }
         found
     }
 
-    /// Whether a caller has a privilege on a path.
+    /// Whether a caller has a privilege on a path. Cheap: lists ask it per guest.
     pub fn may(&self, caller: &Caller, path: &str, privilege: &str) -> bool {
-        self.privileges(caller, path).contains_key(privilege)
+        if !caller.is_root() && self.access.withdrawn.contains(privilege) {
+            return false;
+        }
+        let gives = |subject: &str| {
+            self.access.gives(subject, path, privilege)
+                || self
+                    .pools_of(path)
+                    .iter()
+                    .any(|pool| self.access.gives(subject, &format!("/pool/{pool}"), privilege))
+        };
+        if caller.user == "root@pam" {
+            if !self.access.privileges.contains(privilege) {
+                return false;
+            }
+        } else if !gives(&caller.user) {
+            return false;
+        }
+        !self.is_separated(caller) || gives(&caller.id())
+    }
+
+    /// Whether a caller is a token with rights of its own.
+    fn is_separated(&self, caller: &Caller) -> bool {
+        let Some(token) = &caller.token else { return false };
+        let user = self.access.users.get(&caller.user);
+        user.and_then(|user| user.tokens.get(token)).is_some_and(|token| token.privilege_separation)
     }
 
     /// Whether a caller has at least one of the privileges on a path.
     pub fn may_any(&self, caller: &Caller, path: &str, privileges: &[&str]) -> bool {
-        let found = self.privileges(caller, path);
-        privileges.iter().any(|privilege| found.contains_key(*privilege))
+        privileges.iter().any(|privilege| self.may(caller, path, privilege))
     }
 }

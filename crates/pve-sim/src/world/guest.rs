@@ -309,3 +309,35 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         text
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn sizes_are_written_in_the_largest_unit_that_divides_them() {
+        for (text, bytes) in
+            [("1G", 1 << 30), ("1500M", 1500 << 20), ("528K", 528 << 10), ("2T", 2 << 40), ("7", 7)]
+        {
+            assert_eq!(parse_size(text), Some(bytes));
+            assert_eq!(print_size(bytes), text);
+        }
+        assert_eq!(parse_size("1.5G"), Some(3 << 29));
+        assert_eq!(parse_size("G"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn drives_print_as_they_were_parsed(text in "[a-z]{1,8}:[a-z0-9/.-]{1,20}(,[b-e]{1,3}=[a-z0-9]{1,4}){0,3}") {
+            let drive = Drive::parse(&text);
+            prop_assert_eq!(Drive::parse(&drive.print()), drive);
+        }
+
+        #[test]
+        fn sizes_survive_printing(bytes in 0u64..1 << 50) {
+            prop_assert_eq!(parse_size(&print_size(bytes)), Some(bytes));
+        }
+    }
+}

@@ -6,6 +6,7 @@ mod lifecycle;
 mod permissions;
 mod qemu;
 mod rules;
+mod scale;
 mod support;
 mod tasks;
 mod transport;

@@ -1,10 +1,11 @@
 //! `POST /nodes/{node}/qemu/{vmid}/clone`
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::create::check_may_allocate;
+use super::drives::cloudinit_name;
 use super::{not_found, options};
 use crate::engine::Call;
 use crate::fail::Fail;
@@ -12,7 +13,7 @@ use crate::schema::split_index;
 use crate::tasks::{Done, Op, Step, Work};
 use crate::world::World;
 use crate::world::guest::{Config, Drive, Guest, Kind, drives_of, is_drive, print_size};
-use crate::world::storage::{Key, Volume, volid};
+use crate::world::storage::{Key, Storage, Volume, volid};
 
 /// One disk of the copy.
 struct Copy {
@@ -107,7 +108,7 @@ fn copies(
     full: bool,
 ) -> Result<Vec<Copy>, Fail> {
     let world = &*call.world;
-    let mut taken: Vec<(String, BTreeSet<String>)> = Vec::new();
+    let mut taken: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut copies = Vec::new();
     for (device, mut drive) in drives_of(config) {
         if drive.is_cdrom() && !drive.is_cloudinit() {
@@ -122,38 +123,16 @@ fn copies(
         let from = world.storage_on(&source.node, &key.0)?;
         let is_base = key.2.rsplit('/').next().is_some_and(|name| name.starts_with("base-"));
         if linked && !(is_base && from.can_link()) {
-            return Err(Fail::new(format!(
-                "Linked clone feature is not supported for '{}' ({device})",
-                drive.volume
-            )));
+            let what = format!("'{}' ({device})", drive.volume);
+            return Err(Fail::new(format!("Linked clone feature is not supported for {what}")));
         }
-        let to = match call.params.get("storage").filter(|_| full) {
-            Some(storage) => world.storage_on(&source.node, storage)?,
-            None => from,
-        };
-        if !to.content.contains("images") {
-            return Err(Fail::new(format!("storage '{}' does not support vm images", to.id)));
-        }
-        let format = match (to.is_files(), call.params.get("format")) {
-            (false, _) => "raw".to_owned(),
-            _ if linked || drive.is_cloudinit() => "qcow2".to_owned(),
-            (true, Some(format)) => format.to_owned(),
-            (true, None) => volume.format.clone(),
-        };
+        let (to, format) = destination(call, &source.node, from, &drive, volume, full)?;
         let name = if drive.is_cloudinit() {
-            if to.is_files() {
-                format!("{newid}/vm-{newid}-cloudinit.qcow2")
-            } else {
-                format!("vm-{newid}-cloudinit")
-            }
+            cloudinit_name(to, newid)
         } else {
-            let place =
-                taken.iter().position(|(storage, _)| *storage == to.id).unwrap_or_else(|| {
-                    taken.push((to.id.clone(), BTreeSet::new()));
-                    taken.len() - 1
-                });
-            let name = world.next_disk_name(to, &source.node, newid, &format, &taken[place].1);
-            taken[place].1.insert(name.clone());
+            let taken: &mut BTreeSet<String> = taken.entry(to.id.clone()).or_default();
+            let name = world.next_disk_name(to, &source.node, newid, &format, taken);
+            taken.insert(name.clone());
             name
         };
         // A linked volume's id names its base first, but not on LVM (fact 44).
@@ -179,6 +158,31 @@ fn copies(
         });
     }
     Ok(copies)
+}
+
+/// The storage and format of a copy.
+fn destination<'a>(
+    call: &'a Call<'_>,
+    node: &str,
+    from: &'a Storage,
+    drive: &Drive,
+    volume: &Volume,
+    full: bool,
+) -> Result<(&'a Storage, String), Fail> {
+    let to = match call.params.get("storage").filter(|_| full) {
+        Some(storage) => call.world.storage_on(node, storage)?,
+        None => from,
+    };
+    if !to.content.contains("images") {
+        return Err(Fail::new(format!("storage '{}' does not support vm images", to.id)));
+    }
+    let format = match (to.is_files(), call.params.get("format")) {
+        (false, _) => "raw",
+        _ if !full || drive.is_cloudinit() => "qcow2",
+        (true, Some(format)) => format,
+        (true, None) => &volume.format,
+    };
+    Ok((to, format.to_owned()))
 }
 
 /// The options of the copy, without disks: new MAC, UUID and generation id

@@ -7,7 +7,7 @@ use crate::fail::Fail;
 use crate::tasks::Op;
 use crate::world::World;
 use crate::world::guest::{Drive, parse_size, print_size};
-use crate::world::storage::{Key, Volume, volid};
+use crate::world::storage::{Key, Storage, Volume, volid};
 
 /// Size of a cloud-init drive, of an EFI variables disk and of a TPM state disk.
 /// Source: sizes recorded from 8.4.21.
@@ -170,32 +170,16 @@ pub(crate) fn make(
         };
         let storage = world.storage_on(node, storage_id).map_err(|fail| fail.text)?;
         world.check_space(storage_id)?;
-        let mut size = *bytes;
-        let mut imported = None;
-        if let Source::Import(from) = source {
-            let key = world.key_of(node, from);
-            let volume = key.and_then(|key| world.volumes.get(&key));
-            let Some(volume) = volume else {
-                let name = from.split_once(':').map_or(from.as_str(), |(_, name)| name);
-                return Err(format!("failed to stat '{}/{name}'", storage.path()));
-            };
-            size = volume.size;
-            imported = Some(from.clone());
-        }
-        let name = if *source == Source::CloudInit {
-            if storage.is_files() {
-                format!("{vmid}/vm-{vmid}-cloudinit.{format}")
-            } else {
-                format!("vm-{vmid}-cloudinit")
+        let (size, imported) = match source {
+            Source::Import(from) => (import_size(world, node, storage, from)?, Some(from.clone())),
+            _ => (*bytes, None),
+        };
+        let name = match source {
+            Source::CloudInit => cloudinit_name(storage, vmid),
+            _ => {
+                let taken = taken.entry(storage.id.clone()).or_default();
+                world.next_disk_name(storage, node, vmid, format, taken)
             }
-        } else {
-            world.next_disk_name(
-                storage,
-                node,
-                vmid,
-                format,
-                taken.entry(storage.id.clone()).or_default(),
-            )
         };
         taken.entry(storage.id.clone()).or_default().insert(name.clone());
         let key: Key = (storage.id.clone(), storage.place(node), name);
@@ -223,6 +207,23 @@ pub(crate) fn make(
         made.volumes.push((key, volume));
     }
     Ok(made)
+}
+
+/// The name of a guest's cloud-init drive.
+pub(crate) fn cloudinit_name(storage: &Storage, vmid: u32) -> String {
+    if storage.is_files() {
+        format!("{vmid}/vm-{vmid}-cloudinit.qcow2")
+    } else {
+        format!("vm-{vmid}-cloudinit")
+    }
+}
+
+fn import_size(world: &World, node: &str, storage: &Storage, from: &str) -> Result<u64, String> {
+    let volume = world.key_of(node, from).and_then(|key| world.volumes.get(&key));
+    let name = from.split_once(':').map_or(from, |(_, name)| name);
+    volume
+        .map(|volume| volume.size)
+        .ok_or_else(|| format!("failed to stat '{}/{name}'", storage.path()))
 }
 
 /// Whether a volume belongs to a guest by its name.

@@ -1,0 +1,65 @@
+//! One call while it is carried out: what a handler sees and asks for.
+
+use serde_json::{Value, json};
+
+use super::message::{Params, Upload};
+use super::permission;
+use crate::fail::Fail;
+use crate::tasks::{Op, TaskDurations, TaskFault, Upid, Work};
+use crate::world::World;
+use crate::world::access::Caller;
+
+/// One call while it is carried out.
+pub(crate) struct Call<'a> {
+    pub world: &'a mut World,
+    pub params: &'a Params,
+    pub caller: &'a Caller,
+    pub upload: Option<&'a Upload>,
+    /// What the backend does before the answer.
+    pub ops: Vec<Op>,
+    /// Tasks that begin when the call is done.
+    pub begins: Vec<u64>,
+    /// Tasks that the call has ended: their lock files are given back.
+    pub released: Vec<(u64, u32)>,
+    /// The `total` beside `data`.
+    pub total: Option<usize>,
+    pub(super) durations: &'a TaskDurations,
+    pub(super) fault: Option<TaskFault>,
+}
+
+impl Call<'_> {
+    /// Starts a task on the call's node and answers its id.
+    pub fn task(&mut self, kind: &str, id: &str, work: impl Work + 'static) -> Value {
+        let node = self.params.node().to_owned();
+        let pid = self.world.tasks.next_pid();
+        let now = self.world.now;
+        let upid = Upid {
+            node,
+            pid,
+            pstart: u64::try_from(now.saturating_sub(self.world.booted).as_millis() / 10)
+                .unwrap_or(0),
+            start: now.as_secs(),
+            kind: kind.into(),
+            id: id.into(),
+            user: self.caller.id(),
+        };
+        let text = upid.text();
+        let number =
+            self.world.tasks.add(upid, Box::new(work), self.durations.of(kind), self.fault.take());
+        self.begins.push(number);
+        json!(text)
+    }
+
+    /// Requires a privilege on a path.
+    pub fn require(&self, path: &str, privilege: &str) -> Result<(), Fail> {
+        if self.caller.is_root() {
+            return Ok(());
+        }
+        permission::require(self.world, self.caller, path, &[privilege], false)
+    }
+
+    /// Whether the caller has a privilege on a path.
+    pub fn may(&self, path: &str, privilege: &str) -> bool {
+        self.world.may(self.caller, path, privilege)
+    }
+}

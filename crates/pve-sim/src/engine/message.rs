@@ -1,0 +1,147 @@
+//! Requests, parameters and answers between the HTTP side and the engine.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::fail::Fail;
+
+/// What a client sent to prove who it is.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Credentials {
+    pub ticket: Option<String>,
+    pub csrf: Option<String>,
+    pub token: Option<String>,
+}
+
+/// A file that came with a request.
+#[derive(Debug, Clone)]
+pub(crate) struct Upload {
+    pub filename: String,
+    pub size: u64,
+    pub sha256: String,
+}
+
+/// A decoded request.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Request {
+    pub method: String,
+    /// Below `/api2/json`, decoded, without repeated slashes.
+    pub path: String,
+    pub extjs: bool,
+    pub parameters: BTreeMap<String, Value>,
+    pub credentials: Credentials,
+    pub upload: Option<Upload>,
+    /// Its number in the request log.
+    pub sequence: u64,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Reply {
+    pub status: u16,
+    pub reason: String,
+    pub body: Vec<u8>,
+    pub json: bool,
+    /// Whether pvedaemon answered and pveproxy passed it on.
+    pub relayed: bool,
+}
+
+/// What becomes of a connection.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Outcome {
+    Reply(Reply),
+    Drop,
+}
+
+/// Checked parameters: texts, and lists where the schema says array.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Params {
+    pub texts: BTreeMap<String, String>,
+    pub lists: BTreeMap<String, Vec<String>>,
+}
+
+impl Params {
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.texts.get(name).map(String::as_str)
+    }
+
+    /// A parameter that the schema requires; empty when it is absent all the same.
+    pub fn text(&self, name: &str) -> &str {
+        self.get(name).unwrap_or_default()
+    }
+
+    pub fn number(&self, name: &str) -> Option<u64> {
+        self.get(name).and_then(|text| text.parse().ok())
+    }
+
+    pub fn flag(&self, name: &str) -> bool {
+        self.get(name) == Some("1")
+    }
+
+    pub fn vmid(&self) -> u32 {
+        self.get("vmid").and_then(|text| text.parse().ok()).unwrap_or(0)
+    }
+
+    pub fn node(&self) -> &str {
+        self.text("node")
+    }
+}
+
+/// An answer without a body, as pveproxy gives when it gives up.
+pub(super) fn empty(status: u16) -> Reply {
+    let reason = match status {
+        595 => "Connection refused",
+        596 => "Connection timed out",
+        599 => "Connection reset by peer",
+        _ => "",
+    };
+    Reply { status, reason: reason.into(), body: Vec::new(), json: false, relayed: false }
+}
+
+/// The answer of a call that was carried out.
+pub(super) fn succeeded(data: &Value, total: Option<usize>, relayed: bool, extjs: bool) -> Reply {
+    let mut body = json!({ "data": data });
+    if let Some(total) = total {
+        body["total"] = json!(total);
+    }
+    if extjs {
+        body["success"] = json!(1);
+    }
+    Reply {
+        status: 200,
+        reason: "OK".into(),
+        body: body.to_string().into_bytes(),
+        json: true,
+        relayed,
+    }
+}
+
+/// The answer of a call that was refused.
+pub(super) fn failed(fail: &Fail, request: &Request) -> Reply {
+    // The texts of 501 carry no final newline, all others do (recorded).
+    let newline = if fail.status == 501 { "" } else { "\n" };
+    let mut body = json!({"data": null, "message": format!("{}{newline}", fail.text)});
+    if !fail.errors.is_empty() {
+        body["errors"] = json!(fail.errors);
+    }
+    let reason = fail.text.lines().next().unwrap_or_default().to_owned();
+    if request.extjs {
+        body["success"] = json!(0);
+        body["status"] = json!(fail.status);
+        return Reply {
+            status: 200,
+            reason: "OK".into(),
+            body: body.to_string().into_bytes(),
+            json: true,
+            relayed: false,
+        };
+    }
+    Reply {
+        status: fail.status,
+        reason,
+        body: body.to_string().into_bytes(),
+        json: true,
+        relayed: false,
+    }
+}
