@@ -56,8 +56,17 @@ impl<'a, S: JournalStore> Run<'a, S> {
 
     /// Goes on until the workflow waits, rests or ends.
     pub(crate) async fn run(mut self) -> Result<(), StoreError> {
-        while self.turn().await? == Next::GoOn {}
-        Ok(())
+        loop {
+            match self.turn().await {
+                Ok(Next::GoOn) => {}
+                Ok(Next::Rest) => return Ok(()),
+                // What the store refuses once it refuses always.
+                Err(StoreError::Corrupt(reason)) => {
+                    return self.refused(format!("the store: {reason}")).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     async fn turn(&mut self) -> Result<Next, StoreError> {
@@ -125,7 +134,8 @@ impl<'a, S: JournalStore> Run<'a, S> {
             None => format!("{} took longer than allowed", step.name),
         };
         if point_of_no_return {
-            return self.stuck(format!("deadline passed: {reason}"), Vec::new()).await.map(Some);
+            let left = self.workflow.left(&self.context(step));
+            return self.stuck(format!("deadline passed: {reason}"), left).await.map(Some);
         }
         self.begin_unwinding(Cause::Deadline { reason }).await.map(Some)
     }
@@ -228,7 +238,10 @@ impl<'a, S: JournalStore> Run<'a, S> {
     ) -> Result<Next, StoreError> {
         let probed = match self.workflow.probe(&self.context(step)).await {
             Ok(probed) => probed,
-            Err(error) => return self.failed(step, pivoted, error, true).await,
+            Err(error) => {
+                let error = with_text(error, ended.as_ref());
+                return self.failed(step, pivoted, error, true).await;
+            }
         };
         match probed {
             Probed::Done { output, changes } => self.done(step, pivoted, output, changes).await,
@@ -281,5 +294,15 @@ impl<'a, S: JournalStore> Run<'a, S> {
                 self.in_doubt(step, reason, settle_until).await
             }
         }
+    }
+}
+
+/// What a handle failed with must not be lost with the reading back.
+fn with_text(error: StepError, ended: Option<&HandleState>) -> StepError {
+    match (error, ended) {
+        (StepError::Transient { reason, counts }, Some(HandleState::Failed { text })) => {
+            StepError::Transient { reason: format!("{text}; then: {reason}"), counts }
+        }
+        (error, _) => error,
     }
 }

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::FutureExt as _;
 use futures::stream::{FuturesUnordered, StreamExt};
 use model::time::BoxFuture;
 use model::{Clock, Sleep};
@@ -125,7 +127,10 @@ impl<S: JournalStore> Shared<S> {
         if self.lease.allows(self.clock.monotonic(), timeout) {
             return Ok(());
         }
-        Err(StoreError::Unavailable("the lease is shorter than the request may take".to_owned()))
+        let (ttl, timeout) = (self.lease.ttl(), timeout);
+        Err(StoreError::Unavailable(format!(
+            "a lease of {ttl:?} leaves no time for a request of up to {timeout:?}"
+        )))
     }
 
     async fn renew(&self) -> Result<(), StoreError> {
@@ -476,7 +481,13 @@ async fn carry<S: JournalStore>(
         lock(dropped).push(id);
         return;
     };
-    match Run::new(shared, Arc::clone(workflow), record).run().await {
+    let run = Run::new(shared, Arc::clone(workflow), record).run();
+    let Ok(ran) = AssertUnwindSafe(run).catch_unwind().await else {
+        tracing::error!(workflow = %id, "a step panicked; it will be taken up again");
+        lock(dropped).push(id);
+        return;
+    };
+    match ran {
         Ok(()) => {}
         Err(StoreError::Fenced) => {
             tracing::warn!(workflow = %id, "another executor has taken over");

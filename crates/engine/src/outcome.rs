@@ -75,7 +75,7 @@ impl<S: JournalStore> Run<'_, S> {
         let step_name = step.name.clone();
         let entry = Entry::Retry { step: step_name, reason, counted, in_doubt, at };
         let mut commit = self.commit(vec![entry]);
-        commit.release = true;
+        commit.release = !in_doubt;
         commit.cancellable = !pivoted && (step.mode == Mode::Reversible || !in_doubt);
         if !pause.is_zero() {
             commit.status = Status::RunAt(at.min(self.step_deadline(step)));
@@ -108,7 +108,8 @@ impl<S: JournalStore> Run<'_, S> {
     ) -> Result<Next, StoreError> {
         let maybe = in_doubt && self.progress.current.sent_at.is_some();
         if pivoted || step.mode == Mode::Forward || (step.mode == Mode::Pivot && maybe) {
-            return self.stuck(format!("{}: {reason}", step.name), Vec::new()).await;
+            let left = self.workflow.left(&self.context(step));
+            return self.stuck(format!("{}: {reason}", step.name), left).await;
         }
         self.begin_unwinding(Cause::Failed { step: step.name.clone(), reason, again }).await
     }
@@ -116,7 +117,7 @@ impl<S: JournalStore> Run<'_, S> {
     pub(crate) async fn begin_unwinding(&mut self, cause: Cause) -> Result<Next, StoreError> {
         tracing::info!(workflow = %self.id, reason = cause.reason(), "unwinding");
         let mut commit = self.commit(vec![Entry::Unwinding { cause }]);
-        commit.release = true;
+        commit.release = !self.progress.current.in_flight();
         self.append(commit).await?;
         self.wait_result = None;
         Ok(Next::GoOn)
@@ -134,7 +135,11 @@ impl<S: JournalStore> Run<'_, S> {
         commit.changes = changes;
         commit.release = true;
         commit.cancellable = !pivoted && step.mode == Mode::Reversible;
-        self.append(commit).await?;
+        // The point of no return of a step without an effect is this line.
+        commit.unless_cancelled = step.mode == Mode::Pivot && !step.effect;
+        if self.append(commit).await? == Appended::Cancelled {
+            self.cancel_requested = true;
+        }
         Ok(Next::GoOn)
     }
 
@@ -207,6 +212,15 @@ impl<S: JournalStore> Run<'_, S> {
         Ok(Next::Rest)
     }
 
+    /// Stuck without the changes that the store may have refused.
+    pub(crate) async fn refused(&mut self, reason: String) -> Result<(), StoreError> {
+        tracing::error!(workflow = %self.id, reason, "stuck");
+        let mut commit = self.commit(vec![Entry::Stuck { reason, left: Vec::new() }]);
+        commit.release = true;
+        commit.status = Status::Stuck;
+        self.append(commit).await.map(drop)
+    }
+
     /// Whether the point of no return is behind, or may be.
     pub(crate) fn pivoted(&self) -> bool {
         let Ok(steps) = self.workflow.steps(&self.progress.history) else {
@@ -218,17 +232,32 @@ impl<S: JournalStore> Run<'_, S> {
     }
 
     pub(crate) async fn finish(&mut self) -> Result<Next, StoreError> {
-        self.end(Outcome::Done).await
+        let pivoted = self.pivoted();
+        if self.cancel_requested && !pivoted {
+            return self.begin_unwinding(Cause::Cancelled).await;
+        }
+        let mut commit = self.ending(&Outcome::Done);
+        commit.unless_cancelled = !pivoted;
+        if self.append(commit).await? == Appended::Cancelled {
+            self.cancel_requested = true;
+            return Ok(Next::GoOn);
+        }
+        Ok(Next::Rest)
     }
 
     pub(crate) async fn end(&mut self, outcome: Outcome) -> Result<Next, StoreError> {
-        tracing::info!(workflow = %self.id, outcome = outcome.name(), "ended");
-        let mut commit = self.commit(vec![Entry::Ended { outcome: outcome.clone() }]);
-        commit.changes = self.end_changes(&outcome);
-        commit.release = true;
-        commit.status = Status::Ended;
+        let commit = self.ending(&outcome);
         self.append(commit).await?;
         Ok(Next::Rest)
+    }
+
+    fn ending(&self, outcome: &Outcome) -> Commit<S::Change> {
+        tracing::info!(workflow = %self.id, outcome = outcome.name(), "ends");
+        let mut commit = self.commit(vec![Entry::Ended { outcome: outcome.clone() }]);
+        commit.changes = self.end_changes(outcome);
+        commit.release = true;
+        commit.status = Status::Ended;
+        commit
     }
 
     fn end_changes(&self, outcome: &Outcome) -> Vec<S::Change> {

@@ -179,6 +179,9 @@ impl Progress {
     fn take_resumed(&mut self, at: Timestamp, deadline: Timestamp) {
         self.outcome = None;
         self.extended = Some(deadline);
+        // Whatever it waited for may have ended long ago: it looks anew.
+        self.current.waiting = None;
+        self.current.settle_until = None;
         self.current.failures = 0;
         self.current.pauses = 0;
         if self.current.began_at.is_some() {
@@ -186,6 +189,7 @@ impl Progress {
         }
         if let Some(unwinding) = &mut self.unwinding {
             unwinding.since = at;
+            unwinding.waiting = None;
             unwinding.failures = 0;
             unwinding.pauses = 0;
         }

@@ -31,7 +31,7 @@ impl<S: JournalStore> Run<'_, S> {
         if self.now() >= unwinding.since.plus(self.shared.settings.unwind_deadline) {
             let why = unwinding.last_error.as_deref().unwrap_or("taking it back took too long");
             let reason = format!("undoing {}: {why}", step.name);
-            return self.stuck(reason, vec![left_by(step)]).await;
+            return self.stuck(reason, self.left(step)).await;
         }
         if let Some(wait) = self.still_waiting(&unwinding) {
             return self.wait(step, wait, Vec::new(), true).await;
@@ -97,13 +97,13 @@ impl<S: JournalStore> Run<'_, S> {
             StepError::Cancelled => ("cancelled".to_owned(), true),
             StepError::Permanent { reason, .. } => {
                 let reason = format!("undoing {}: {reason}", step.name);
-                return self.stuck(reason, vec![left_by(step)]).await;
+                return self.stuck(reason, self.left(step)).await;
             }
             StepError::Stuck { reason, left } => return self.stuck(reason, left).await,
         };
         if unwinding.failures + u32::from(counted) >= UNDO_RETRY.attempts {
             let reason = format!("undoing {}: {reason}", step.name);
-            return self.stuck(reason, vec![left_by(step)]).await;
+            return self.stuck(reason, self.left(step)).await;
         }
         tracing::info!(workflow = %self.id, step = step.name, reason, "undoing again");
         let at = self.now().plus(UNDO_RETRY.pause(unwinding.pauses + 1));
@@ -126,8 +126,9 @@ impl<S: JournalStore> Run<'_, S> {
         }
         self.end(Outcome::Unwound { cause }).await
     }
-}
 
-fn left_by(step: &StepDef) -> String {
-    format!("what the step {} did", step.name)
+    fn left(&self, step: &StepDef) -> Vec<String> {
+        let left = self.workflow.left(&self.context(step));
+        if left.is_empty() { vec![format!("what the step {} did", step.name)] } else { left }
+    }
 }

@@ -365,6 +365,11 @@ pub trait Workflow<C: Send + 'static>: Send + Sync + 'static {
         Ok(Applied::Done { output, changes: Vec::new() })
     }
 
+    /// What is left outside when this step is stuck, and what to do about it.
+    fn left(&self, _context: &StepContext<'_>) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The changes that are committed with the end, or with getting stuck.
     fn ended(&self, history: &History, outcome: &Outcome, now: Timestamp) -> Vec<C>;
 

@@ -17,7 +17,7 @@ pub(crate) const KIND: &str = "proxmox";
 
 /// How long a vmid stays retired: longer than a lease (30 s) and the longest
 /// request (300 s at most by the settings) together, with much to spare.
-const RETIRE_FOR: Duration = Duration::from_secs(3_600);
+const RETIRE_FOR: Duration = Duration::from_secs(24 * 3_600);
 
 /// How many security groups and interfaces a guest may have.
 const MOST_GROUPS: usize = 64;

@@ -1,1 +1,31 @@
-//! (being written)
+//! Use cases, access, workflows, placement, seeds for guests, the observer and
+//! the read model: everything between the doors and the store, and nothing that
+//! knows a protocol or a hypervisor.
+
+pub mod guest;
+mod house;
+mod observer;
+mod placement;
+mod random;
+mod read_model;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod use_cases;
+mod watch;
+mod workflows;
+
+pub use guest::SeedDocuments;
+pub use house::{Core, House, HouseSettings, StartError};
+pub use observer::Observer;
+pub use placement::Placement;
+pub use random::SystemRandom;
+pub use read_model::{InstanceFilter, ReadModel};
+pub use use_cases::{
+    Accepted, CreateInstance, LogLine, NewFlavour, NewToken, OperationFilter, PowerChange,
+    TokenInfo,
+};
+pub use watch::ProviderWatch;
+pub use workflows::{
+    CollectInput, CreateInput, DeleteInput, PowerInput, collect_kind, create_kind, delete_kind,
+    instance_claim, power_kind, registry,
+};

@@ -150,6 +150,9 @@ pub struct InstanceUpdate {
     pub provider: Option<ProviderId>,
     /// A new spec.
     pub spec: Option<SpecUpdate>,
+    /// Nothing is changed when the row's sequence is another one: what the
+    /// update was decided on is not true any more.
+    pub if_sequence: Option<u64>,
 }
 
 /// A new spec for an instance.

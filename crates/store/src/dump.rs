@@ -91,7 +91,7 @@ const TABLES: &[Table] = &[
     },
     Table {
         name: "aliases",
-        select: "SELECT *, removed_at IS NOT NULL AS removed FROM aliases
+        select: "SELECT *, CASE WHEN removed_at IS NULL THEN 0 ELSE 1 END AS removed FROM aliases
             ORDER BY door, scope, external_id",
         columns: &[
             Text("door"),
@@ -149,7 +149,8 @@ const TABLES: &[Table] = &[
     },
     Table {
         name: "tokens",
-        select: "SELECT *, revoked_at IS NOT NULL AS revoked FROM tokens ORDER BY id",
+        select: "SELECT *, CASE WHEN revoked_at IS NULL THEN 0 ELSE 1 END AS revoked
+            FROM tokens ORDER BY id",
         columns: &[
             Text("id"),
             Text("name"),

@@ -16,7 +16,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const SETTLE: Duration = Duration::from_secs(60);
 const DEADLINE: Duration = Duration::from_secs(600);
 /// Longer than a lease and the longest request together.
-const RETIRE_FOR: Duration = Duration::from_secs(3_600);
+const RETIRE_FOR: Duration = Duration::from_secs(24 * 3_600);
 const CLONES_PER_HOST: u32 = 4;
 const TASKS_PER_HOST: u32 = 16;
 const IDS: std::ops::RangeInclusive<u64> = 100_000..=199_999;

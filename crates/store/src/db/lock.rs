@@ -10,7 +10,7 @@ use crate::Error;
 /// process that was dropped and is finishing its last commit, or by a process
 /// that is being replaced.
 const PATIENCE: Duration = Duration::from_millis(600);
-const PAUSE: Duration = Duration::from_millis(5);
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Held as long as the data base may be written to. The kernel lets go of it
 /// when the process dies, however it dies.

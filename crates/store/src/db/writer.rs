@@ -35,8 +35,11 @@ pub(crate) struct Tx {
     touched: BTreeSet<(FeedKind, String)>,
     /// Whether something may have become due.
     hint: bool,
-    /// The last number given in this commit; `None` while none was.
+    /// The last number of the change sequence that was given, once it is known.
+    /// Nobody else gives numbers, so that it stays known between commits.
     sequence: Option<i64>,
+    /// Whether numbers were given in this commit.
+    numbered: bool,
 }
 
 impl Tx {
@@ -58,6 +61,7 @@ impl Tx {
             None => last_sequence(&mut self.db).await?,
         };
         self.sequence = Some(last + 1);
+        self.numbered = true;
         Ok(last + 1)
     }
 
@@ -79,7 +83,7 @@ impl Tx {
     }
 
     async fn end_commit(&mut self) -> Result<(), Error> {
-        if let Some(last) = self.sequence {
+        if let (Some(last), true) = (self.sequence, self.numbered) {
             let save = "INSERT INTO counters (name, value) VALUES ('change', $1)
                 ON CONFLICT (name) DO UPDATE SET value = excluded.value";
             self.db.execute(save, &[Value::from(last)]).await?;
@@ -169,7 +173,8 @@ impl Writer {
             settled: Vec::new(),
             touched: BTreeSet::new(),
             hint: false,
-            sequence: None,
+            sequence: Some(i64::try_from(last).unwrap_or(i64::MAX)),
+            numbered: false,
         };
         let turns = Turns { tx, clock, committed, hint: Arc::clone(&hint), _lock: lock };
         let task = tokio::spawn(turns.run(requests, closed));
@@ -262,7 +267,7 @@ impl Turns {
 
     /// Carries out these requests in one commit and answers them.
     async fn turn(&mut self, batch: &mut Vec<Box<dyn Request>>) {
-        self.tx.sequence = None;
+        self.tx.numbered = false;
         self.tx.hint = false;
         let mut results = Vec::with_capacity(batch.len());
         let committed = match self.carry_out(batch, &mut results).await {
@@ -275,6 +280,7 @@ impl Turns {
                 // SQLite has rolled back by itself after some errors.
                 tracing::debug!(%error, "nothing to roll back");
             }
+            self.tx.sequence = None;
             let error = match error {
                 Error::Busy => Error::Busy,
                 other => Error::Unavailable(other.to_string()),
@@ -302,22 +308,35 @@ impl Turns {
     }
 
     /// Each request in its own savepoint: one that fails leaves no trace and
-    /// harms no other.
+    /// harms no other. A request that is alone has the whole transaction.
     async fn carry_out(
         &mut self,
         batch: &mut [Box<dyn Request>],
         results: &mut Vec<Result<(), Error>>,
     ) -> Result<(), Error> {
         let tx = &mut self.tx;
-        tx.db.execute(tx.db.texts().begin, &[]).await?;
+        let begin = tx.db.texts().begin;
+        tx.db.execute(begin, &[]).await?;
+        let alone = batch.len() == 1;
         for request in batch {
             tx.begin_request(self.clock.now());
-            tx.db.execute("SAVEPOINT request", &[]).await?;
-            let result = request.run(tx).await;
-            if result.is_err() {
-                tx.db.execute("ROLLBACK TO SAVEPOINT request", &[]).await?;
+            if !alone {
+                tx.db.execute("SAVEPOINT request", &[]).await?;
             }
-            tx.db.execute("RELEASE SAVEPOINT request", &[]).await?;
+            let result = request.run(tx).await;
+            match (alone, result.is_err()) {
+                (true, false) => {}
+                (true, true) => {
+                    tx.db.execute("ROLLBACK", &[]).await?;
+                    tx.db.execute(begin, &[]).await?;
+                }
+                (false, failed) => {
+                    if failed {
+                        tx.db.execute("ROLLBACK TO SAVEPOINT request", &[]).await?;
+                    }
+                    tx.db.execute("RELEASE SAVEPOINT request", &[]).await?;
+                }
+            }
             results.push(result);
         }
         Ok(())

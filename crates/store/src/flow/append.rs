@@ -58,12 +58,9 @@ pub(crate) async fn append(
 /// The workflow, if this epoch lives and holds it and its journal has not moved
 /// on.
 async fn held(tx: &mut Tx, epoch: EpochId, id: WorkflowId, after: u64) -> Result<Flow, Error> {
-    super::take::check_epoch(tx, epoch).await?;
-    let flow = Flow::find(&mut tx.db, id).await?;
-    flow.filter(|flow| {
-        flow.owner == Some(epoch.0) && flow.sequence == after && flow.standing != Standing::Ended
-    })
-    .ok_or(Error::Fenced)
+    let flow = Flow::of_epoch(tx, id, epoch).await?;
+    flow.filter(|flow| flow.sequence == after && flow.standing != Standing::Ended)
+        .ok_or(Error::Fenced)
 }
 
 fn outcome_of(entries: &[Entry]) -> Option<Outcome> {

@@ -92,7 +92,8 @@ struct Census {
 }
 
 async fn census(tx: &mut Tx, parent: WorkflowId, group: &Group) -> Result<Census, Error> {
-    let count = "SELECT status, COALESCE(outcome = $3, 0) AS good, COUNT(*) AS number
+    let count = "SELECT status, CASE WHEN outcome = $3 THEN 1 ELSE 0 END AS good,
+            COUNT(*) AS number
         FROM workflows WHERE parent = $1 AND child_group = $2 GROUP BY 1, 2";
     let parameters = [text(parent), group.number.into(), json(&Outcome::Done)?];
     let mut census = Census::default();

@@ -79,15 +79,10 @@ async fn ask(tx: &mut Tx, flow: &Flow) -> Result<(), Error> {
 
 /// The present children of a workflow that have not settled.
 async fn going_children(tx: &mut Tx, parent: &Flow) -> Result<Vec<Flow>, Error> {
-    let Some(group) = parent.group else { return Ok(Vec::new()) };
-    let select = "SELECT id, status, owner, sequence, cancellable, cancel_requested, claim,
-            supersedes, outcome, wait, wait_since, limit_since, parent, spawn_group,
-            spawn_at_most, spawn_policy
-        FROM workflows WHERE parent = $1 AND child_group = $2
-            AND status NOT IN ('stuck', 'ended')
-        ORDER BY position";
-    let rows = tx.db.fetch_all(select, &[text(parent.id), group.number.into()]).await?;
-    rows.iter().map(Flow::read).collect()
+    match &parent.group {
+        Some(group) => Flow::going_children(tx, parent.id, group).await,
+        None => Ok(Vec::new()),
+    }
 }
 
 /// Lets a stuck workflow go on, until this deadline. Whether it was stuck.

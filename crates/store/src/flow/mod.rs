@@ -10,7 +10,7 @@ mod limits;
 mod start;
 mod take;
 
-use engine::{Entry, Outcome, Policy, Wait, WorkflowId};
+use engine::{Entry, EpochId, Outcome, Policy, Wait, WorkflowId};
 use model::{InstanceId, OperationId, Timestamp};
 
 use crate::Error;
@@ -63,6 +63,18 @@ impl Standing {
     }
 }
 
+macro_rules! select {
+    ($condition:literal) => {
+        concat!(
+            "SELECT w.id, w.status, w.owner, w.sequence, w.cancellable, w.cancel_requested,
+                w.claim, w.supersedes, w.outcome, w.wait, w.wait_since, w.limit_since, w.parent,
+                w.spawn_group, w.spawn_at_most, w.spawn_policy
+            FROM workflows w WHERE ",
+            $condition
+        )
+    };
+}
+
 /// A workflow's row without its input.
 #[derive(Debug)]
 struct Flow {
@@ -93,12 +105,32 @@ struct Group {
 
 impl Flow {
     async fn find(db: &mut Connection, id: WorkflowId) -> Result<Option<Self>, Error> {
-        let select = "SELECT id, status, owner, sequence, cancellable, cancel_requested, claim,
-                supersedes, outcome, wait, wait_since, limit_since, parent, spawn_group,
-                spawn_at_most, spawn_policy
-            FROM workflows WHERE id = $1";
-        let row = db.fetch_one(select, &[text(id)]).await?;
+        let row = db.fetch_one(select!("w.id = $1"), &[text(id)]).await?;
         row.as_ref().map(Self::read).transpose()
+    }
+
+    /// A workflow that this epoch has, if the epoch lives.
+    async fn of_epoch(tx: &mut Tx, id: WorkflowId, epoch: EpochId) -> Result<Option<Self>, Error> {
+        let select = select!(
+            "w.id = $1 AND w.owner = $2
+                AND EXISTS (SELECT 1 FROM epochs e WHERE e.id = $2 AND e.expires_at > $3)"
+        );
+        let row = tx.db.fetch_one(select, &[text(id), epoch.0.into(), tx.now.into()]).await?;
+        row.as_ref().map(Self::read).transpose()
+    }
+
+    /// The children of a group that have not settled, in order.
+    async fn going_children(
+        tx: &mut Tx,
+        parent: WorkflowId,
+        group: &Group,
+    ) -> Result<Vec<Self>, Error> {
+        let select = select!(
+            "w.parent = $1 AND w.child_group = $2 AND w.status NOT IN ('stuck', 'ended')
+                ORDER BY w.position"
+        );
+        let rows = tx.db.fetch_all(select, &[text(parent), group.number.into()]).await?;
+        rows.iter().map(Self::read).collect()
     }
 
     async fn get(tx: &mut Tx, id: WorkflowId) -> Result<Self, Error> {

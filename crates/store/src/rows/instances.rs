@@ -142,6 +142,9 @@ pub(crate) async fn update(
             None => Ok(()),
         };
     };
+    if update.if_sequence.is_some_and(|sequence| sequence != instance.sequence) {
+        return Ok(());
+    }
     merge(&mut instance, update, tx)?;
     let write = "UPDATE instances SET provider = $2, name = $3, spec = $4, generation = $5,
             phase = $6, attempt = $7, attempts = $8, native = $9, observed = $10, fault = $11

@@ -1,0 +1,86 @@
+//! The in-memory provider.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use model::InstallationId;
+use model::time::{BoxFuture, ManualClock};
+use provider::memory::{Call, Fault, FaultKind, MemoryCloud, MemoryProvider};
+use provider::{Error, Provider, Rejection};
+use serde_json::Value;
+
+use super::{At, Trouble, What, World};
+
+/// The in-memory provider's world.
+pub struct MemoryWorld {
+    /// The cloud behind it.
+    pub cloud: Arc<MemoryCloud>,
+}
+
+impl MemoryWorld {
+    /// Two hosts, two images, two security groups.
+    pub fn make(clock: &ManualClock) -> BoxFuture<'static, Arc<dyn World>> {
+        let world = Self { cloud: MemoryCloud::sample("lab", Arc::new(clock.clone())) };
+        let world: Arc<dyn World> = Arc::new(world);
+        Box::pin(std::future::ready(world))
+    }
+}
+
+#[async_trait]
+impl World for MemoryWorld {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    fn provider(&self, process: &str, _installation: InstallationId) -> Arc<dyn Provider> {
+        Arc::new(MemoryProvider::new(Arc::clone(&self.cloud), process))
+    }
+
+    fn dump(&self) -> Value {
+        self.cloud.dump()
+    }
+
+    fn next_event(&self) -> Option<Duration> {
+        self.cloud.next_event()
+    }
+
+    async fn advanced(&self, _by: Duration) {}
+
+    fn trouble(&self, trouble: &Trouble) -> bool {
+        let call = match trouble.at {
+            At::Apply => Call::Apply,
+            At::Probe => Call::Probe,
+            At::Undo => Call::Undo,
+        };
+        let kind = match trouble.what {
+            What::Refuse => FaultKind::Refuse(Rejection::Invalid, "refused".to_owned()),
+            What::Partial => FaultKind::Partial(Error::rejected(Rejection::Quota, "no space")),
+            What::LostReply => FaultKind::LostReply,
+            What::Late(after) => FaultKind::LateEffect { after },
+            What::NotSent => FaultKind::NotSent,
+            What::Busy => FaultKind::Busy,
+            What::Unavailable => FaultKind::Unavailable,
+            What::TaskFails => {
+                FaultKind::TaskFails { text: "out of space".to_owned(), partial: true }
+            }
+            What::TaskLost => FaultKind::TaskLost { effect: true },
+            What::Foreign => FaultKind::ForeignAppears,
+        };
+        let fault = Fault::on(call, kind).action(&trouble.action);
+        let fault = match trouble.times {
+            Some(times) => fault.times(times),
+            None => fault.forever(),
+        };
+        self.cloud.faults().add(fault);
+        true
+    }
+
+    fn struck(&self) -> u32 {
+        self.cloud.faults().fired_in_all()
+    }
+
+    fn calm(&self) {
+        self.cloud.faults().end();
+    }
+}

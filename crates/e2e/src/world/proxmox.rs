@@ -1,0 +1,211 @@
+//! The Proxmox provider over the simulator, through real HTTPS, with the
+//! simulator's clock following the bench's.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use model::time::{BoxFuture, ManualClock};
+use model::{Clock, InstallationId};
+use provider::Provider;
+use provider_pve::{ProxmoxProvider, Settings};
+use pve_sim::{Effect, Fault, FaultId, GuestSeed, NodeSeed, Simulator, StorageSeed};
+use serde_json::Value;
+use std::sync::{Mutex, PoisonError};
+
+use super::{At, Trouble, What, World};
+
+/// The simulator and the faults that were planned in it.
+pub struct ProxmoxWorld {
+    /// The simulator.
+    pub simulator: Simulator,
+    clock: ManualClock,
+    planned: Mutex<Vec<FaultId>>,
+    struck: AtomicU32,
+}
+
+impl ProxmoxWorld {
+    /// Two hosts with a shared storage, a template on it, two security groups,
+    /// and a guest of somebody else's.
+    ///
+    /// # Panics
+    /// When the simulator cannot start: a test cannot go on without it.
+    pub fn make(clock: &ManualClock) -> BoxFuture<'static, Arc<dyn World>> {
+        let clock = clock.clone();
+        Box::pin(async move {
+            let now = Duration::from_millis(u64::try_from(clock.now().as_millis()).unwrap_or(0));
+            let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+            let started = Simulator::builder()
+                .clock(Arc::new(pve_sim::ManualClock::at(now)))
+                .stats_interval(Duration::ZERO)
+                .node(NodeSeed::new("pve1"))
+                .node(NodeSeed::new("pve2"))
+                .storage(StorageSeed::new("nfs", "nfs"))
+                .template(GuestSeed::new(9000, "debian").on("pve1").disk("nfs", 2048))
+                .guest(GuestSeed::new(500, "somebody-elses").on("pve2").disk("nfs", 2048))
+                .firewall_group("web")
+                .firewall_group("db")
+                .start(any)
+                .await;
+            let simulator = match started {
+                Ok(simulator) => simulator,
+                Err(error) => panic!("the simulator does not start: {error}"),
+            };
+            let world: Arc<dyn World> = Arc::new(Self {
+                simulator,
+                clock,
+                planned: Mutex::default(),
+                struck: AtomicU32::new(0),
+            });
+            world
+        })
+    }
+
+    fn client(&self) -> anyhow::Result<pve::Client> {
+        let endpoint = self.simulator.url().parse()?;
+        let (id, secret) = self.simulator.token().split_once('=').unwrap_or_default();
+        let auth = pve::Auth::token(id, secret.to_owned());
+        let mut config = pve::Config::new([endpoint], auth);
+        config.tls = pve::Tls::pinned([self.simulator.fingerprint().parse()?]);
+        Ok(pve::Client::new(config)?)
+    }
+
+    fn planned(&self) -> std::sync::MutexGuard<'_, Vec<FaultId>> {
+        self.planned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The call that carries an action out.
+fn call_of(action: &str) -> Option<(&'static str, &'static str)> {
+    Some(match action {
+        "clone" => ("POST", "/nodes/*/qemu/*/clone"),
+        "configure" => ("PUT", "/nodes/*/qemu/*/config"),
+        "grow" => ("PUT", "/nodes/*/qemu/*/resize"),
+        "firewall" => ("POST", "/nodes/*/qemu/*/firewall/rules"),
+        "start" => ("POST", "/nodes/*/qemu/*/status/start"),
+        "stop" => ("POST", "/nodes/*/qemu/*/status/stop"),
+        "shutdown" => ("POST", "/nodes/*/qemu/*/status/shutdown"),
+        "reboot" => ("POST", "/nodes/*/qemu/*/status/reboot"),
+        "destroy" => ("DELETE", "/nodes/*/qemu/*"),
+        _ => return None,
+    })
+}
+
+/// Whether the call answers with a task.
+fn has_task(action: &str) -> bool {
+    !matches!(action, "configure" | "firewall")
+}
+
+fn effect(action: &str, what: What) -> Option<Effect> {
+    let text = |text: &str| text.to_owned();
+    Some(match what {
+        What::Refuse => Effect::Refuse { status: 400, text: text("Parameter verification failed.") },
+        What::Partial if has_task(action) => Effect::TaskFailsPartly(text("out of space")),
+        What::TaskFails if has_task(action) => Effect::TaskFails(text("out of space")),
+        What::TaskLost if has_task(action) => Effect::TaskVanishes { done: true },
+        What::Partial | What::TaskFails | What::TaskLost => return None,
+        What::LostReply => Effect::LoseReply,
+        What::Late(after) => Effect::Later { after, answers_596: true },
+        What::NotSent | What::Unavailable => Effect::Gateway { status: 595, done: false },
+        What::Busy => Effect::LockTimeout,
+        What::Foreign if action == "clone" => {
+            Effect::ForeignGuest { name: text("foreign"), description: None }
+        }
+        What::Foreign => return None,
+    })
+}
+
+#[async_trait]
+impl World for ProxmoxWorld {
+    fn name(&self) -> &'static str {
+        "proxmox"
+    }
+
+    fn provider(&self, _process: &str, installation: InstallationId) -> Arc<dyn Provider> {
+        #[allow(clippy::expect_used, reason = "a constant that is a valid name")]
+        let settings = Settings::new("lab".parse().expect("lab is a name"));
+        match self.client() {
+            Ok(client) => {
+                let clock = Arc::new(self.clock.clone());
+                Arc::new(ProxmoxProvider::new(settings, client, clock, installation))
+            }
+            Err(error) => panic!("no client for the simulator: {error}"),
+        }
+    }
+
+    fn dump(&self) -> Value {
+        let mut world = self.simulator.dump();
+        strip(&mut world);
+        world
+    }
+
+    fn next_event(&self) -> Option<Duration> {
+        self.simulator.next_due().map(|due| due.saturating_sub(self.simulator.now()))
+    }
+
+    async fn advanced(&self, by: Duration) {
+        self.simulator.advance(by).await;
+    }
+
+    fn trouble(&self, trouble: &Trouble) -> bool {
+        let call = match trouble.at {
+            At::Apply => call_of(&trouble.action),
+            At::Undo if trouble.action == "clone" => call_of("destroy"),
+            At::Probe => Some(("GET", "/nodes/*/qemu/*/config")),
+            At::Undo => None,
+        };
+        let Some((method, path)) = call else { return false };
+        let action = if trouble.at == At::Undo { "destroy" } else { trouble.action.as_str() };
+        let Some(effect) = effect(action, trouble.what) else { return false };
+        let fault = Fault::on(method, path).times(trouble.times.unwrap_or(u32::MAX)).then(effect);
+        let id = self.simulator.fault(fault);
+        self.planned().push(id);
+        true
+    }
+
+    fn struck(&self) -> u32 {
+        let now: u32 = self.planned().iter().map(|id| self.simulator.fault_hits(*id)).sum();
+        self.struck.load(Ordering::SeqCst) + now
+    }
+
+    fn calm(&self) {
+        self.struck.store(self.struck(), Ordering::SeqCst);
+        self.planned().clear();
+        self.simulator.clear_faults();
+    }
+}
+
+/// Takes out what chance and time give: MAC addresses, UUIDs other than that of
+/// the instance's own row, digests, process ids, times, boots.
+fn strip(value: &mut Value) {
+    const CHANCE: [&str; 9] = [
+        "vmgenid", "digest", "pid", "uptime", "meta", "creation", "starttime", "started", "upid",
+    ];
+    match value {
+        Value::Object(map) => {
+            map.retain(|key, _| !CHANCE.contains(&key.as_str()));
+            for (key, inner) in map.iter_mut() {
+                if key.starts_with("net") && inner.is_string() {
+                    let text = inner.as_str().unwrap_or_default();
+                    *inner = without_mac(text).into();
+                }
+                strip(inner);
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(strip),
+        _ => {}
+    }
+}
+
+/// `virtio=BC:24:11:…,bridge=vmbr0` without the address.
+fn without_mac(net: &str) -> String {
+    let parts = net.split(',').map(|part| match part.split_once('=') {
+        Some((key, value)) if value.len() == 17 && value.matches(':').count() == 5 => {
+            format!("{key}=MAC")
+        }
+        _ => part.to_owned(),
+    });
+    parts.collect::<Vec<_>>().join(",")
+}

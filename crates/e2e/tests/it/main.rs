@@ -1,0 +1,4 @@
+//! Whole-stack tests.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod torture;

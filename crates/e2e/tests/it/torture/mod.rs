@@ -1,0 +1,8 @@
+//! The torture matrix: every workflow over every provider, every fault at every
+//! step, with the whole world as the oracle.
+
+mod cases;
+mod family;
+mod matrix;
+mod mutation;
+mod samples;

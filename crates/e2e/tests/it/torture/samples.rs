@@ -1,0 +1,163 @@
+//! One sample for each branch of each workflow: what is there before, and what
+//! is asked for.
+
+use std::time::Duration;
+
+use e2e::bench::Bench;
+use e2e::world::{At, Trouble, What};
+use engine::{Entry, Outcome};
+use model::{ByteCount, DiskSpec, InstanceId, OperationId, Phase};
+use provisioner::{CreateInstance, PowerChange};
+
+/// A sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sample {
+    /// Nothing but a clone.
+    CreateBare,
+    /// Every action that creating has.
+    CreateFull,
+    Start,
+    Stop,
+    Shutdown,
+    Reboot,
+    DeleteRunning,
+    DeleteStopped,
+    /// Nothing of it is there.
+    DeleteFailed,
+}
+
+pub const ALL: [Sample; 9] = [
+    Sample::CreateBare,
+    Sample::CreateFull,
+    Sample::Start,
+    Sample::Stop,
+    Sample::Shutdown,
+    Sample::Reboot,
+    Sample::DeleteRunning,
+    Sample::DeleteStopped,
+    Sample::DeleteFailed,
+];
+
+impl Sample {
+    pub fn creates(self) -> bool {
+        matches!(self, Self::CreateBare | Self::CreateFull)
+    }
+
+    pub fn deletes(self) -> bool {
+        matches!(self, Self::DeleteRunning | Self::DeleteStopped | Self::DeleteFailed)
+    }
+
+    fn starts_running(self) -> bool {
+        matches!(self, Self::Stop | Self::Shutdown | Self::Reboot | Self::DeleteRunning)
+    }
+}
+
+/// A sample that is ready to be asked for.
+pub struct Ready {
+    pub sample: Sample,
+    /// The instance that it is about; none before a creation.
+    pub instance: Option<InstanceId>,
+}
+
+/// A request for an instance from the first image that is on every host.
+pub fn request(bench: &Bench, name: &str, full: bool) -> CreateInstance {
+    let images = bench.house().images(&bench.admin());
+    let image = images.iter().max_by_key(|image| image.presence.hosts.len()).expect("an image");
+    let disk = DiskSpec { size: ByteCount::gib(8) };
+    CreateInstance {
+        name: name.to_owned(),
+        image: Some(image.id),
+        cores: Some(2),
+        memory: Some(ByteCount::gib(1)),
+        disks: if full { vec![disk] } else { Vec::new() },
+        security_groups: if full { vec!["web".to_owned(), "db".to_owned()] } else { Vec::new() },
+        start: full,
+        ..CreateInstance::default()
+    }
+}
+
+async fn create(bench: &mut Bench, name: &str, full: bool) -> InstanceId {
+    let request = request(bench, name, full);
+    let accepted = bench.house().create_instance(&bench.admin(), request).await.unwrap();
+    let outcome = bench.settle(accepted.operation).await.unwrap();
+    assert_eq!(outcome, Outcome::Done, "{}", bench.story(accepted.operation).await.unwrap());
+    accepted.instance
+}
+
+/// Prepares what the sample needs. Another instance stands beside it, which
+/// nothing may touch.
+pub async fn prepare(bench: &mut Bench, sample: Sample) -> Ready {
+    create(bench, "bystander", true).await;
+    let instance = match sample {
+        Sample::CreateBare | Sample::CreateFull => None,
+        Sample::DeleteFailed => Some(failed(bench).await),
+        other => Some(create(bench, "subject", other.starts_running()).await),
+    };
+    bench.rest(Duration::from_secs(30)).await.unwrap();
+    Ready { sample, instance }
+}
+
+/// An instance whose creation was refused.
+async fn failed(bench: &mut Bench) -> InstanceId {
+    let trouble =
+        Trouble { action: "clone".to_owned(), at: At::Apply, what: What::Refuse, times: Some(1) };
+    assert!(bench.world.trouble(&trouble));
+    let request = request(bench, "subject", false);
+    let accepted = bench.house().create_instance(&bench.admin(), request).await.unwrap();
+    let outcome = bench.settle(accepted.operation).await.unwrap();
+    assert!(matches!(outcome, Outcome::Unwound { .. }), "{outcome:?}");
+    bench.world.calm();
+    accepted.instance
+}
+
+/// Asks for it.
+pub async fn ask(bench: &mut Bench, ready: &Ready) -> (InstanceId, OperationId) {
+    let (house, admin) = (bench.house(), bench.admin());
+    let power = |change: PowerChange| {
+        let (house, admin, id) = (house.clone(), admin.clone(), ready.instance);
+        async move {
+            let id = id.expect("a prepared instance");
+            (id, house.change_power(&admin, id, change).await.unwrap())
+        }
+    };
+    let timeout = Duration::from_secs(60);
+    match ready.sample {
+        Sample::CreateBare | Sample::CreateFull => {
+            let full = ready.sample == Sample::CreateFull;
+            let request = request(bench, "subject", full);
+            let accepted = house.create_instance(&admin, request).await.unwrap();
+            (accepted.instance, accepted.operation)
+        }
+        Sample::Start => power(PowerChange::Start).await,
+        Sample::Stop => power(PowerChange::Stop).await,
+        Sample::Shutdown => power(PowerChange::Shutdown { timeout, force: true }).await,
+        Sample::Reboot => power(PowerChange::Reboot { timeout }).await,
+        Sample::DeleteRunning | Sample::DeleteStopped | Sample::DeleteFailed => {
+            let id = ready.instance.expect("a prepared instance");
+            (id, house.delete_instance(&admin, id).await.unwrap())
+        }
+    }
+}
+
+/// The steps with an effect that the journal of an operation shows.
+pub async fn effects(bench: &Bench, id: OperationId) -> Vec<String> {
+    let journal = bench.journal(id).await.unwrap();
+    let mut names: Vec<String> = Vec::new();
+    for recorded in journal {
+        if let Entry::Begun { step } = recorded.entry
+            && !names.contains(&step)
+        {
+            names.push(step);
+        }
+    }
+    names
+}
+
+/// Whether the instance's row is as the sample asked for.
+pub async fn is_as_asked(bench: &Bench, sample: Sample, id: InstanceId) -> bool {
+    let row = bench.store().instance(id).await.unwrap();
+    match row {
+        None => sample.deletes(),
+        Some(row) => !sample.deletes() && row.phase == Phase::Ready && row.fault.is_none(),
+    }
+}

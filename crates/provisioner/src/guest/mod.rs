@@ -1,0 +1,5 @@
+//! What guests are given: pure renders of seeds.
+
+mod nocloud;
+
+pub use nocloud::{SeedDocuments, SeedRequest, render_nocloud};

@@ -1,0 +1,263 @@
+//! Choosing a host, with the reasons.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use engine::StepError;
+use model::{ByteCount, HostId, Image, Instance, InstanceId, InstanceSpec, Phase};
+use provider::HostView;
+
+use crate::house::Core;
+
+/// A choice, and what was thought of every host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Placement {
+    /// The host.
+    pub host: HostId,
+    /// Every host with its score or the reason why not.
+    pub explanation: Vec<String>,
+}
+
+/// What is promised to guests that the last look did not show yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Promised {
+    pub(crate) cores: u32,
+    pub(crate) memory: u64,
+}
+
+/// Choices whose rows may not show them yet.
+pub(crate) type Placing = Mutex<BTreeMap<InstanceId, (HostId, Promised)>>;
+
+impl Core {
+    pub(crate) fn place(&self, instance: &Instance) -> Result<Placement, StepError> {
+        let view = self.read_model.provider_view(&instance.provider);
+        if !view.seen {
+            return Err(StepError::unavailable(format!(
+                "the hosts of {} have not been seen yet",
+                instance.provider
+            )));
+        }
+        let image = self.read_model.image(instance.spec.image).ok_or_else(|| {
+            StepError::permanent(format!("the image {} is not known any more", instance.spec.image))
+        })?;
+        // One choice at a time: each must see the one before it, whose row is
+        // written only afterwards.
+        let mut placing = self.placing.lock().unwrap_or_else(PoisonError::into_inner);
+        placing.retain(|id, _| {
+            let row = self.read_model.instance(*id);
+            row.is_none_or(|row| row.phase == Phase::Creating && row.observed.is_none())
+        });
+        let placed = choose(&instance.spec, &image, &view.hosts, |host| {
+            let mut promised = self.promised(instance, host);
+            for (id, (other, spec)) in placing.iter() {
+                if other == host && *id != instance.id {
+                    promised.cores += spec.cores;
+                    promised.memory += spec.memory;
+                }
+            }
+            promised
+        })
+        .map_err(StepError::permanent)?;
+        let (cores, memory) = (instance.spec.cores, instance.spec.memory.as_bytes());
+        placing.insert(instance.id, (placed.host.clone(), Promised { cores, memory }));
+        Ok(placed)
+    }
+
+    /// What other instances of ours will take of a host that it does not show.
+    fn promised(&self, instance: &Instance, host: &HostId) -> Promised {
+        let view = self.read_model.provider_view(&instance.provider);
+        let provider = self.providers().get(&instance.provider);
+        let mut promised = Promised::default();
+        for other in self.read_model.of_provider(&instance.provider) {
+            let placed = other.observed.as_ref().is_some_and(|seen| &seen.host == host);
+            let key = provider.and_then(|provider| provider.guest_key(&other.native));
+            let shown = key.is_some_and(|key| view.guests.contains_key(&key));
+            if other.phase == Phase::Creating && other.id != instance.id && placed && !shown {
+                promised.cores += other.spec.cores;
+                promised.memory += other.spec.memory.as_bytes();
+            }
+        }
+        promised
+    }
+}
+
+/// The host with the most memory left in proportion, then the most cores; among
+/// equals the first by name. Cores may be given out several times over, up to
+/// what a single guest could use; memory may not.
+pub(crate) fn choose(
+    spec: &InstanceSpec,
+    image: &Image,
+    hosts: &[HostView],
+    promised: impl Fn(&HostId) -> Promised,
+) -> Result<Placement, String> {
+    let mut explanation = Vec::new();
+    let mut best: Option<(f64, &HostId)> = None;
+    for host in hosts {
+        match score(spec, image, host, promised(&host.id)) {
+            Ok(score) => {
+                explanation.push(format!("{}: score {score:.3}", host.id));
+                if best.is_none_or(|(other, id)| (score, &id) > (other, &&host.id)) {
+                    best = Some((score, &host.id));
+                }
+            }
+            Err(reason) => explanation.push(format!("{}: {reason}", host.id)),
+        }
+    }
+    match best {
+        Some((_, host)) => Ok(Placement { host: host.clone(), explanation }),
+        None if explanation.is_empty() => Err("no host: the provider shows none".to_owned()),
+        None => Err(format!("no host can carry it: {}", explanation.join("; "))),
+    }
+}
+
+fn score(
+    spec: &InstanceSpec,
+    image: &Image,
+    host: &HostView,
+    promised: Promised,
+) -> Result<f64, String> {
+    if spec.host.as_ref().is_some_and(|wanted| wanted != &host.id) {
+        return Err("another host was asked for".to_owned());
+    }
+    if !host.online {
+        return Err("offline".to_owned());
+    }
+    if let Some(reason) = &host.closed {
+        return Err(reason.clone());
+    }
+    if !image.presence.hosts.contains(&host.id) {
+        let reason = match image.presence.reason.as_str() {
+            "" => "not there",
+            reason => reason,
+        };
+        return Err(format!("image {}: {reason}", image.name));
+    }
+    if spec.cores > host.cores {
+        return Err(format!("{} cores of {} asked for", spec.cores, host.cores));
+    }
+    let used = host.memory_allocated.as_bytes().saturating_add(promised.memory);
+    let free = host.memory.as_bytes().saturating_sub(used);
+    let Some(left) = free.checked_sub(spec.memory.as_bytes()) else {
+        let free = ByteCount::mib(free >> 20);
+        return Err(format!("{free} of memory left, {} asked for", spec.memory));
+    };
+    let cores_used = f64::from(host.cores_allocated + promised.cores + spec.cores);
+    // Precision is lost only above 2^53 bytes, where it does not matter.
+    #[allow(clippy::cast_precision_loss)]
+    let memory_left = left as f64 / host.memory.as_bytes().max(1) as f64;
+    Ok(memory_left - 0.1 * cores_used / f64::from(host.cores.max(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeMap;
+
+    use model::random::SeededRandom;
+    use model::time::ManualClock;
+    use model::{ImageId, ImagePresence, Timestamp};
+
+    use super::*;
+
+    fn host(name: &str, memory_gib: u64, used_gib: u64) -> HostView {
+        HostView {
+            id: name.parse().unwrap(),
+            online: true,
+            cores: 16,
+            memory: ByteCount::gib(memory_gib),
+            cores_allocated: 0,
+            memory_allocated: ByteCount::gib(used_gib),
+            closed: None,
+            native: serde_json::Value::Null,
+        }
+    }
+
+    fn image(hosts: &[&str]) -> Image {
+        Image {
+            id: ImageId::generate(&ManualClock::default(), &SeededRandom::new(1)),
+            name: "debian".to_owned(),
+            provider: "lab".parse().unwrap(),
+            size: None,
+            presence: ImagePresence {
+                hosts: hosts.iter().map(|host| host.parse().unwrap()).collect(),
+                reason: "local storage".to_owned(),
+            },
+            native: serde_json::Value::Null,
+            seen_at: Timestamp::default(),
+        }
+    }
+
+    fn spec(cores: u32, memory_gib: u64) -> InstanceSpec {
+        InstanceSpec {
+            name: "web".to_owned(),
+            image: image(&[]).id,
+            flavour: None,
+            cores,
+            memory: ByteCount::gib(memory_gib),
+            disks: Vec::new(),
+            nics: Vec::new(),
+            security_groups: Vec::new(),
+            host: None,
+            start: true,
+            labels: BTreeMap::new(),
+        }
+    }
+
+    fn none(_: &HostId) -> Promised {
+        Promised::default()
+    }
+
+    #[test]
+    fn the_emptiest_host_that_has_the_image_is_chosen_and_every_host_explained() {
+        let hosts = [host("a", 64, 32), host("b", 64, 8), host("c", 64, 0)];
+        let placed = choose(&spec(2, 4), &image(&["a", "b"]), &hosts, none).unwrap();
+        assert_eq!(placed.host.as_str(), "b");
+        assert_eq!(placed.explanation.len(), 3);
+        assert_eq!(placed.explanation[2], "c: image debian: local storage");
+    }
+
+    #[test]
+    fn what_is_promised_to_others_counts() {
+        let hosts = [host("a", 64, 0), host("b", 64, 8)];
+        let promised = |id: &HostId| match id.as_str() {
+            "a" => Promised { cores: 4, memory: 32 << 30 },
+            _ => Promised::default(),
+        };
+        let placed = choose(&spec(2, 4), &image(&["a", "b"]), &hosts, promised).unwrap();
+        assert_eq!(placed.host.as_str(), "b");
+    }
+
+    #[test]
+    fn among_equals_the_first_by_name_is_chosen() {
+        let hosts = [host("b", 64, 0), host("a", 64, 0)];
+        let placed = choose(&spec(1, 1), &image(&["a", "b"]), &hosts, none).unwrap();
+        assert_eq!(placed.host.as_str(), "a");
+    }
+
+    #[test]
+    fn no_host_says_why_for_each() {
+        let mut offline = host("a", 64, 0);
+        offline.online = false;
+        let mut closed = host("b", 64, 0);
+        closed.closed = Some("in maintenance".to_owned());
+        let hosts = [offline, closed, host("c", 8, 6), host("d", 640, 0)];
+        let all = image(&["a", "b", "c", "d"]);
+        let error = choose(&spec(32, 4), &all, &hosts, none).unwrap_err();
+        assert_eq!(
+            error,
+            "no host can carry it: a: offline; b: in maintenance; c: 32 cores of 16 asked for; \
+             d: 32 cores of 16 asked for"
+        );
+        let error = choose(&spec(2, 4), &all, &hosts[2..3], none).unwrap_err();
+        assert_eq!(error, "no host can carry it: c: 2 GiB of memory left, 4 GiB asked for");
+    }
+
+    #[test]
+    fn a_host_that_is_asked_for_is_the_only_choice() {
+        let hosts = [host("a", 64, 0), host("b", 64, 32)];
+        let mut wanted = spec(1, 1);
+        wanted.host = Some("b".parse().unwrap());
+        let placed = choose(&wanted, &image(&["a", "b"]), &hosts, none).unwrap();
+        assert_eq!(placed.host.as_str(), "b");
+    }
+}

@@ -1,0 +1,230 @@
+//! What reads are served from: everything in memory, fed by the store's change
+//! sequence and by the observers. No read waits for a hypervisor.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use model::{
+    Caller, Flavour, FlavourId, Image, ImageId, Instance, InstanceId, InstanceState, ProviderId,
+};
+use provider::{GuestView, HostView};
+use store::{FeedKind, Store};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// Which instances to list.
+#[derive(Clone, Debug)]
+pub struct InstanceFilter {
+    /// Only those with this name.
+    pub name: Option<String>,
+    /// Only those in this state.
+    pub state: Option<InstanceState>,
+    /// Only those after this one (ids sort by age).
+    pub after: Option<InstanceId>,
+    /// At most this many.
+    pub limit: usize,
+}
+
+/// What an observer last saw of its provider.
+#[derive(Clone, Debug, Default)]
+pub struct ProviderView {
+    /// Whether anything was ever seen.
+    pub seen: bool,
+    /// Why the last look did not show everything.
+    pub incomplete: Option<String>,
+    /// The hosts.
+    pub hosts: Vec<HostView>,
+    /// The guests by key, whoever owns them.
+    pub guests: BTreeMap<String, GuestView>,
+}
+
+#[derive(Default)]
+struct Rows {
+    instances: BTreeMap<InstanceId, Arc<Instance>>,
+    images: BTreeMap<ImageId, Arc<Image>>,
+    flavours: BTreeMap<FlavourId, Arc<Flavour>>,
+    providers: BTreeMap<ProviderId, Arc<ProviderView>>,
+}
+
+/// What reads are served from.
+pub struct ReadModel {
+    rows: RwLock<Rows>,
+    sequence: watch::Sender<u64>,
+}
+
+impl ReadModel {
+    /// Everything that the store holds.
+    ///
+    /// # Errors
+    /// [`store::Error`] when it cannot be read.
+    pub async fn load(store: &Store) -> Result<Self, store::Error> {
+        // The sequence first: what changes while the rows are read is read again.
+        let sequence = store.sequence().await?;
+        let by_id = |instance: Instance| (instance.id, Arc::new(instance));
+        let rows = Rows {
+            instances: every_instance(store).await?.into_iter().map(by_id).collect(),
+            images: store.images().await?.into_iter().map(|i| (i.id, Arc::new(i))).collect(),
+            flavours: store.flavours().await?.into_iter().map(|f| (f.id, Arc::new(f))).collect(),
+            providers: BTreeMap::new(),
+        };
+        Ok(Self { rows: RwLock::new(rows), sequence: watch::Sender::new(sequence) })
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Rows> {
+        self.rows.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Rows> {
+        self.rows.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Follows the store until `stop`.
+    pub async fn follow(&self, store: &Store, stop: CancellationToken) {
+        let mut changes = store.subscribe();
+        loop {
+            if let Err(error) = self.catch_up(store).await {
+                tracing::warn!(%error, "the read model cannot follow the store; trying again");
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(std::time::Duration::from_secs(1)) => continue,
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                changed = changes.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    /// Takes in what has changed since the last time.
+    ///
+    /// # Errors
+    /// [`store::Error`] when the store cannot be read.
+    pub async fn catch_up(&self, store: &Store) -> Result<(), store::Error> {
+        loop {
+            let items = store.changes_since(self.sequence()).await?;
+            let Some(last) = items.last().map(|item| item.sequence) else { return Ok(()) };
+            for item in items {
+                self.take(store, item.kind, &item.id).await?;
+            }
+            self.sequence.send_replace(last);
+        }
+    }
+
+    async fn take(&self, store: &Store, kind: FeedKind, id: &str) -> Result<(), store::Error> {
+        let corrupt = |error: model::ParseIdError| store::Error::Corrupt(error.to_string());
+        match kind {
+            FeedKind::Instance => {
+                let id = id.parse().map_err(corrupt)?;
+                let row = store.instance(id).await?;
+                put(&mut self.write().instances, id, row);
+            }
+            FeedKind::Image => {
+                let id = id.parse().map_err(corrupt)?;
+                let row = store.image(id).await?;
+                put(&mut self.write().images, id, row);
+            }
+            FeedKind::Flavour => {
+                let id = id.parse().map_err(corrupt)?;
+                let row = store.flavours().await?.into_iter().find(|row| row.id == id);
+                put(&mut self.write().flavours, id, row);
+            }
+            FeedKind::Operation => {}
+        }
+        Ok(())
+    }
+
+    /// The change sequence that reads reflect.
+    pub fn sequence(&self) -> u64 {
+        *self.sequence.borrow()
+    }
+
+    /// Waits until reads reflect this change sequence.
+    pub async fn wait_for(&self, sequence: u64) {
+        // The sender lives as long as `self`, so that the wait cannot fail.
+        let _ = self.sequence.subscribe().wait_for(|reached| *reached >= sequence).await;
+    }
+
+    /// An instance, whoever owns it.
+    pub fn instance(&self, id: InstanceId) -> Option<Arc<Instance>> {
+        self.read().instances.get(&id).cloned()
+    }
+
+    /// The instances that a caller sees, oldest first.
+    pub fn instances(&self, caller: &Caller, filter: &InstanceFilter) -> Vec<Arc<Instance>> {
+        let rows = self.read();
+        let from = match filter.after {
+            Some(after) => std::ops::Bound::Excluded(after),
+            None => std::ops::Bound::Unbounded,
+        };
+        rows.instances
+            .range((from, std::ops::Bound::Unbounded))
+            .map(|(_, instance)| instance)
+            .filter(|instance| caller.sees(&instance.project))
+            .filter(|instance| filter.name.as_ref().is_none_or(|name| *name == instance.spec.name))
+            .filter(|instance| filter.state.is_none_or(|state| state == instance.state()))
+            .take(filter.limit)
+            .cloned()
+            .collect()
+    }
+
+    /// All instances of one provider.
+    pub fn of_provider(&self, provider: &ProviderId) -> Vec<Arc<Instance>> {
+        let rows = self.read();
+        rows.instances.values().filter(|row| &row.provider == provider).cloned().collect()
+    }
+
+    /// An image.
+    pub fn image(&self, id: ImageId) -> Option<Arc<Image>> {
+        self.read().images.get(&id).cloned()
+    }
+
+    /// All images.
+    pub fn images(&self) -> Vec<Arc<Image>> {
+        self.read().images.values().cloned().collect()
+    }
+
+    /// A flavour.
+    pub fn flavour(&self, id: FlavourId) -> Option<Arc<Flavour>> {
+        self.read().flavours.get(&id).cloned()
+    }
+
+    /// All flavours.
+    pub fn flavours(&self) -> Vec<Arc<Flavour>> {
+        self.read().flavours.values().cloned().collect()
+    }
+
+    /// What was last seen of a provider.
+    pub fn provider_view(&self, provider: &ProviderId) -> Arc<ProviderView> {
+        self.read().providers.get(provider).cloned().unwrap_or_default()
+    }
+
+    /// What the observer has seen.
+    pub fn set_provider_view(&self, provider: &ProviderId, view: ProviderView) {
+        self.write().providers.insert(provider.clone(), Arc::new(view));
+    }
+}
+
+/// How many rows are read at a time.
+const PAGE: u32 = 10_000;
+
+async fn every_instance(store: &Store) -> Result<Vec<Instance>, store::Error> {
+    let mut all: Vec<Instance> = Vec::new();
+    loop {
+        let after = all.last().map(|instance| instance.id);
+        let filter = store::InstanceFilter { after, limit: PAGE, ..Default::default() };
+        let page = store.instances(&filter).await?;
+        let last = page.len() < PAGE as usize;
+        all.extend(page);
+        if last {
+            return Ok(all);
+        }
+    }
+}
+
+fn put<K: Ord, V>(rows: &mut BTreeMap<K, Arc<V>>, id: K, row: Option<V>) {
+    match row {
+        Some(row) => rows.insert(id, Arc::new(row)),
+        None => rows.remove(&id),
+    };
+}

@@ -1,0 +1,108 @@
+//! Flavours: create, delete, list.
+
+use std::sync::Arc;
+
+use model::{ByteCount, Caller, Error, Flavour, FlavourId, Role};
+use store::Change;
+
+use super::{InstanceLimits, public};
+use crate::house::House;
+
+/// A flavour to add.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewFlavour {
+    /// Its name, unique.
+    pub name: String,
+    /// Cores.
+    pub cores: u32,
+    /// Memory.
+    pub memory: ByteCount,
+    /// The root disk; `None` keeps the image's.
+    pub disk: Option<ByteCount>,
+}
+
+impl House {
+    /// All flavours, from memory.
+    pub fn flavours(&self, _caller: &Caller) -> Vec<Arc<Flavour>> {
+        self.core.read_model.flavours()
+    }
+
+    /// Adds a flavour.
+    ///
+    /// # Errors
+    /// [`Error::InvalidRequest`] naming the field; [`Error::AlreadyExists`];
+    /// [`Error::Forbidden`] unless an administrator asks.
+    pub async fn create_flavour(
+        &self,
+        caller: &Caller,
+        request: NewFlavour,
+    ) -> Result<Flavour, Error> {
+        caller.require(Role::Admin)?;
+        check(&request)?;
+        let taken = self.core.read_model.flavours().iter().any(|row| row.name == request.name);
+        if taken {
+            return Err(Error::AlreadyExists { what: "flavour", id: request.name });
+        }
+        let flavour = Flavour {
+            id: FlavourId::generate(&*self.core.clock, &*self.core.random),
+            name: request.name,
+            cores: request.cores,
+            memory: request.memory,
+            disk: request.disk,
+        };
+        self.commit_flavour(Change::PutFlavour(Box::new(flavour.clone()))).await.map_err(
+            |error| {
+                match error {
+                    // Another request was quicker.
+                    store::Error::Constraint(_) => {
+                        Error::AlreadyExists { what: "flavour", id: flavour.name.clone() }
+                    }
+                    other => public(other),
+                }
+            },
+        )?;
+        Ok(flavour)
+    }
+
+    /// Removes a flavour. Instances that were made with it keep their sizes.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Forbidden`] unless an administrator asks.
+    pub async fn delete_flavour(&self, caller: &Caller, id: FlavourId) -> Result<(), Error> {
+        caller.require(Role::Admin)?;
+        if self.core.read_model.flavour(id).is_none() {
+            return Err(Error::not_found("flavour", id));
+        }
+        self.commit_flavour(Change::RemoveFlavour(id)).await.map_err(public)
+    }
+
+    async fn commit_flavour(&self, change: Change) -> Result<(), store::Error> {
+        self.core.store.commit(vec![change]).await?;
+        self.caught_up().await;
+        Ok(())
+    }
+}
+
+fn check(request: &NewFlavour) -> Result<(), Error> {
+    use InstanceLimits as Limits;
+    let name = &request.name;
+    if name.is_empty() || name.chars().count() > 63 || name.chars().any(char::is_control) {
+        return Err(Error::invalid("name", "expected 1 to 63 printable characters"));
+    }
+    if !(1..=Limits::CORES).contains(&request.cores) {
+        let message = format!("expected 1 to {}, got {}", Limits::CORES, request.cores);
+        return Err(Error::invalid("cores", message));
+    }
+    if !(Limits::MEMORY_LEAST..=Limits::MEMORY_MOST).contains(&request.memory) {
+        let (least, most) = (Limits::MEMORY_LEAST, Limits::MEMORY_MOST);
+        let message = format!("expected {least} to {most}, got {}", request.memory);
+        return Err(Error::invalid("memory", message));
+    }
+    if let Some(disk) = request.disk
+        && (disk == ByteCount::default() || disk > Limits::DISK_MOST)
+    {
+        let message = format!("expected up to {}, got {disk}", Limits::DISK_MOST);
+        return Err(Error::invalid("disk", message));
+    }
+    Ok(())
+}

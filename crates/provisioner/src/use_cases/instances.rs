@@ -1,0 +1,548 @@
+//! Instances: create, power, delete, get, list.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use engine::{NewWorkflow, WorkflowId};
+use model::{
+    AttemptId, ByteCount, Caller, DiskSpec, Error, Flavour, FlavourId, HostId, Image, ImageId,
+    Instance, InstanceId, InstanceSpec, Intent, NicSpec, Operation, OperationId, OperationKind,
+    OperationState, Phase, ProjectId, Role, SecretId, check_name,
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use store::{Change, Seed, Start};
+
+use super::public;
+use crate::guest::{SeedRequest, render_nocloud};
+use crate::house::House;
+use crate::read_model::InstanceFilter;
+use crate::workflows::{
+    CreateInput, DeleteInput, PowerInput, create_kind, delete_kind, instance_claim, operation_kind,
+    power_kind,
+};
+
+/// A request for an instance. Cores, memory and the root disk come from the
+/// flavour unless they are given.
+#[derive(Clone, Debug, Default)]
+pub struct CreateInstance {
+    /// The guest's name; see [`model::check_name`].
+    pub name: String,
+    /// What it is made from.
+    pub image: Option<ImageId>,
+    /// A named size.
+    pub flavour: Option<FlavourId>,
+    /// Cores.
+    pub cores: Option<u32>,
+    /// Memory.
+    pub memory: Option<ByteCount>,
+    /// Disks; the first is the root disk.
+    pub disks: Vec<DiskSpec>,
+    /// Interfaces; empty keeps the image's.
+    pub nics: Vec<NicSpec>,
+    /// Security groups in order.
+    pub security_groups: Vec<String>,
+    /// A host, when it must be that one.
+    pub host: Option<HostId>,
+    /// Whether it is powered on.
+    pub start: bool,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// The user's cloud-init document.
+    pub user_data: Option<SecretString>,
+    /// Keys that may log in.
+    pub ssh_authorized_keys: Vec<String>,
+    /// Another project than the caller's (administrators only).
+    pub project: Option<ProjectId>,
+}
+
+/// What a request may not exceed.
+pub struct InstanceLimits;
+
+impl InstanceLimits {
+    /// Cores of one instance.
+    pub const CORES: u32 = 1024;
+    /// The least memory of one instance.
+    pub const MEMORY_LEAST: ByteCount = ByteCount::mib(16);
+    /// The most memory of one instance.
+    pub const MEMORY_MOST: ByteCount = ByteCount::gib(64 * 1024);
+    /// The largest disk.
+    pub const DISK_MOST: ByteCount = ByteCount::gib(1024 * 1024);
+    /// Bytes of user data. cloud-init's sources commonly allow 64 KiB or less.
+    pub const USER_DATA: usize = 64 * 1024;
+    /// Disks, interfaces, groups, keys and labels of one instance, each.
+    pub const PARTS: usize = 32;
+    /// Bytes of a label's key or value.
+    pub const LABEL: usize = 255;
+    /// Bytes of an authorized key.
+    pub const KEY: usize = 16 * 1024;
+}
+
+/// An accepted request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The instance; readable at once.
+    pub instance: InstanceId,
+    /// The operation that makes it.
+    pub operation: OperationId,
+}
+
+/// A change of power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PowerChange {
+    /// On.
+    Start,
+    /// Off, hard.
+    Stop,
+    /// Ask the guest to shut down.
+    Shutdown {
+        /// How long it may take, 1 s to 1 h.
+        timeout: Duration,
+        /// Whether to power it off then.
+        force: bool,
+    },
+    /// Ask the guest to restart.
+    Reboot {
+        /// How long it may take to go down, 1 s to 1 h.
+        timeout: Duration,
+    },
+}
+
+/// How long a creation may take before it unwinds.
+const OPERATION_DEADLINE: Duration = Duration::from_secs(3600);
+/// How long a deletion may take before it is stuck. It may have to wait for
+/// whatever it supersedes, with its unwinding; its own steps have deadlines.
+const DELETE_DEADLINE: Duration = Duration::from_secs(24 * 3600);
+/// How long a change of power may take beyond the guest's own time.
+const POWER_DEADLINE: Duration = Duration::from_secs(600);
+/// The longest that a guest may take to go down.
+const SHUTDOWN_MOST: Duration = Duration::from_secs(3600);
+
+impl House {
+    /// Accepts a request for an instance: when this returns the instance can be
+    /// read, and its creation survives whatever happens to this process.
+    ///
+    /// # Errors
+    /// [`Error::InvalidRequest`] naming the field; [`Error::Forbidden`];
+    /// [`Error::Unavailable`] when the store does not answer.
+    pub async fn create_instance(
+        &self,
+        caller: &Caller,
+        request: CreateInstance,
+    ) -> Result<Accepted, Error> {
+        caller.require(Role::Member)?;
+        let (image, spec) = self.accept_spec(&request)?;
+        let project = self.project_of(caller, &request)?;
+        let core = &self.core;
+        let (clock, random) = (&*core.clock, &*core.random);
+        let id = InstanceId::generate(clock, random);
+        let operation = OperationId::generate(clock, random);
+        let power_on = spec.start;
+        let instance = Instance {
+            id,
+            project,
+            managed_by: caller.door,
+            provider: image.provider.clone(),
+            spec,
+            generation: 1,
+            phase: Phase::Creating,
+            attempt: AttemptId::generate(clock, random),
+            attempts: 1,
+            native: serde_json::Value::Null,
+            observed: None,
+            fault: None,
+            operation: None,
+            created_at: clock.now(),
+            sequence: 0,
+        };
+        let input = CreateInput { instance: id, provider: image.provider.clone(), power_on };
+        let mut changes = vec![Change::InsertInstance(Box::new(instance.clone()))];
+        if core.serves_seeds() {
+            changes.extend(self.seed_changes(&instance, &request)?);
+        }
+        let start = Start {
+            workflow: self.workflow(operation, create_kind(), &input, id, OPERATION_DEADLINE)?,
+            operation: Some(self.operation_row(
+                caller,
+                &instance,
+                operation,
+                OperationKind::Create,
+            )),
+            changes,
+        };
+        self.start(start).await?;
+        Ok(Accepted { instance: id, operation })
+    }
+
+    /// Accepts a change of power.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Conflict`] when another operation is
+    /// changing the instance or it does not exist as a guest;
+    /// [`Error::InvalidRequest`]; [`Error::Forbidden`].
+    pub async fn change_power(
+        &self,
+        caller: &Caller,
+        id: InstanceId,
+        change: PowerChange,
+    ) -> Result<OperationId, Error> {
+        caller.require(Role::Member)?;
+        let intent = power_intent(change)?;
+        let instance = self.instance_row(caller, id).await?;
+        manageable(caller, &instance)?;
+        if instance.phase != Phase::Ready {
+            return Err(Error::Conflict {
+                message: format!("the instance is {}", instance.state()),
+                operation: instance.operation.map(|(id, _)| id),
+            });
+        }
+        let operation = OperationId::generate(&*self.core.clock, &*self.core.random);
+        let deadline = POWER_DEADLINE + guest_time(&intent);
+        let kind = operation_kind(&intent);
+        let input = PowerInput {
+            instance: id,
+            provider: instance.provider.clone(),
+            attempt: instance.attempt,
+            native: instance.native.clone(),
+            intent,
+        };
+        let start = Start {
+            workflow: self.workflow(operation, power_kind(), &input, id, deadline)?,
+            operation: Some(self.operation_row(caller, &instance, operation, kind)),
+            changes: Vec::new(),
+        };
+        self.start(start).await?;
+        Ok(operation)
+    }
+
+    /// Accepts a deletion. It supersedes whatever else is changing the
+    /// instance; a repeated deletion joins the one under way.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Forbidden`]; [`Error::Conflict`] when
+    /// another door manages the instance.
+    pub async fn delete_instance(
+        &self,
+        caller: &Caller,
+        id: InstanceId,
+    ) -> Result<OperationId, Error> {
+        caller.require(Role::Member)?;
+        let instance = self.instance_row(caller, id).await?;
+        manageable(caller, &instance)?;
+        let stuck = instance.fault.as_ref().is_some_and(|fault| fault.stuck);
+        if let (Some((operation, OperationKind::Delete)), false) = (instance.operation, stuck) {
+            return Ok(operation);
+        }
+        let operation = OperationId::generate(&*self.core.clock, &*self.core.random);
+        let input = DeleteInput { instance: id, provider: instance.provider.clone() };
+        let mut workflow = self.workflow(operation, delete_kind(), &input, id, DELETE_DEADLINE)?;
+        workflow.supersede = true;
+        let row = self.operation_row(caller, &instance, operation, OperationKind::Delete);
+        let start = Start { workflow, operation: Some(row), changes: Vec::new() };
+        match self.start(start).await {
+            // Another deletion was quicker: this one joins it.
+            Err(Error::Conflict { operation: Some(other), .. }) => Ok(other),
+            Err(error) => Err(error),
+            Ok(()) => Ok(operation),
+        }
+    }
+
+    /// An instance, from memory.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], also for an instance of another project.
+    pub fn instance(&self, caller: &Caller, id: InstanceId) -> Result<Arc<Instance>, Error> {
+        self.core
+            .read_model
+            .instance(id)
+            .filter(|instance| caller.sees(&instance.project))
+            .ok_or_else(|| Error::not_found("instance", id))
+    }
+
+    /// The instances of the caller's project (of all projects for an
+    /// administrator), from memory, oldest first.
+    pub fn instances(&self, caller: &Caller, filter: &InstanceFilter) -> Vec<Arc<Instance>> {
+        self.core.read_model.instances(caller, filter)
+    }
+
+    /// An instance, from the store: what a decision is based on.
+    async fn instance_row(&self, caller: &Caller, id: InstanceId) -> Result<Instance, Error> {
+        let row = self.core.store.instance(id).await.map_err(public)?;
+        row.filter(|instance| caller.sees(&instance.project))
+            .ok_or_else(|| Error::not_found("instance", id))
+    }
+
+    fn project_of(&self, caller: &Caller, request: &CreateInstance) -> Result<ProjectId, Error> {
+        match &request.project {
+            Some(project) if *project != caller.project => {
+                caller.require(Role::Admin)?;
+                Ok(project.clone())
+            }
+            _ => Ok(caller.project.clone()),
+        }
+    }
+
+    fn accept_spec(&self, request: &CreateInstance) -> Result<(Arc<Image>, InstanceSpec), Error> {
+        check_name("name", &request.name)?;
+        let image_id =
+            request.image.ok_or_else(|| Error::invalid("image", "an image is needed"))?;
+        let image = self
+            .core
+            .read_model
+            .image(image_id)
+            .ok_or_else(|| Error::invalid("image", format!("there is no image {image_id}")))?;
+        let flavour =
+            match request.flavour {
+                Some(id) => Some(self.core.read_model.flavour(id).ok_or_else(|| {
+                    Error::invalid("flavour", format!("there is no flavour {id}"))
+                })?),
+                None => None,
+            };
+        let spec = spec_of(request, image_id, flavour.as_deref())?;
+        check_spec(&spec, &image)?;
+        check_guest(request)?;
+        Ok((image, spec))
+    }
+
+    fn seed_changes(
+        &self,
+        instance: &Instance,
+        request: &CreateInstance,
+    ) -> Result<Vec<Change>, Error> {
+        let core = &self.core;
+        let documents = render_nocloud(&SeedRequest {
+            instance: instance.id,
+            name: &instance.spec.name,
+            user_data: request.user_data.as_ref().map(ExposeSecret::expose_secret),
+            ssh_authorized_keys: &request.ssh_authorized_keys,
+        });
+        let documents = serde_json::to_string(&documents).map_err(Error::internal)?;
+        let mut bytes = [0u8; 32];
+        core.random.fill(&mut bytes);
+        let token = URL_SAFE_NO_PAD.encode(bytes);
+        let hash = token_hash(&token);
+        let secret = || SecretId::generate(&*core.clock, &*core.random);
+        let (token_id, documents_id) = (secret(), secret());
+        let put = |id: SecretId, text: String| Change::PutSecret {
+            id,
+            owner: Some(instance.id),
+            value: SecretString::from(text),
+        };
+        Ok(vec![
+            put(token_id, token),
+            put(documents_id, documents),
+            Change::PutSeed(Seed {
+                instance: instance.id,
+                token_hash: hash,
+                token: model::Sealed(token_id),
+                documents: model::Sealed(documents_id),
+            }),
+        ])
+    }
+
+    pub(super) fn workflow(
+        &self,
+        operation: OperationId,
+        kind: engine::Kind,
+        input: &impl Serialize,
+        instance: InstanceId,
+        deadline: Duration,
+    ) -> Result<NewWorkflow, Error> {
+        Ok(NewWorkflow {
+            id: WorkflowId::from(operation),
+            kind,
+            input: serde_json::to_value(input).map_err(Error::internal)?,
+            deadline: self.core.clock.now().plus(deadline),
+            claim: Some(instance_claim(instance)),
+            supersede: false,
+        })
+    }
+
+    fn operation_row(
+        &self,
+        caller: &Caller,
+        instance: &Instance,
+        id: OperationId,
+        kind: OperationKind,
+    ) -> Operation {
+        Operation {
+            id,
+            kind,
+            instance: instance.id,
+            instance_name: instance.spec.name.clone(),
+            project: instance.project.clone(),
+            state: OperationState::Running,
+            reason: None,
+            left: Vec::new(),
+            cancel_requested: false,
+            asked_by: caller.principal.name.clone(),
+            created_at: self.core.clock.now(),
+            ended_at: None,
+            steps: Vec::new(),
+        }
+    }
+
+    /// Writes it down, and lets reads catch up with it.
+    async fn start(&self, start: Start) -> Result<(), Error> {
+        self.core.store.start(start).await.map_err(public)?;
+        self.caught_up().await;
+        Ok(())
+    }
+}
+
+/// How a seed's token is looked up. The token has 256 random bits, so that a
+/// plain hash cannot be guessed from.
+pub(crate) fn token_hash(token: &str) -> String {
+    let hash = digest(&SHA256, token.as_bytes());
+    hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A change through another door than the one that manages the instance is a
+/// conflict, unless an administrator makes it.
+fn manageable(caller: &Caller, instance: &Instance) -> Result<(), Error> {
+    if caller.door == instance.managed_by || caller.role == Role::Admin {
+        return Ok(());
+    }
+    Err(Error::Conflict {
+        message: format!("the instance is managed by the door {}", instance.managed_by),
+        operation: None,
+    })
+}
+
+fn power_intent(change: PowerChange) -> Result<Intent, Error> {
+    let check = |timeout: Duration| {
+        if (Duration::from_secs(1)..=SHUTDOWN_MOST).contains(&timeout) {
+            return Ok(timeout);
+        }
+        Err(Error::invalid("timeout", format!("expected 1 s to 1 h, got {timeout:?}")))
+    };
+    Ok(match change {
+        PowerChange::Start => Intent::Start,
+        PowerChange::Stop => Intent::Stop,
+        PowerChange::Shutdown { timeout, force } => {
+            Intent::Shutdown { timeout: check(timeout)?, force }
+        }
+        PowerChange::Reboot { timeout } => Intent::Reboot { timeout: check(timeout)? },
+    })
+}
+
+fn guest_time(intent: &Intent) -> Duration {
+    match intent {
+        Intent::Shutdown { timeout, .. } | Intent::Reboot { timeout } => *timeout,
+        _ => Duration::ZERO,
+    }
+}
+
+fn spec_of(
+    request: &CreateInstance,
+    image: ImageId,
+    flavour: Option<&Flavour>,
+) -> Result<InstanceSpec, Error> {
+    let needed =
+        |field: &str| Error::invalid(field, "expected a value, or a flavour that gives it");
+    let mut disks = request.disks.clone();
+    if let (true, Some(size)) = (disks.is_empty(), flavour.and_then(|flavour| flavour.disk)) {
+        disks.push(DiskSpec { size });
+    }
+    Ok(InstanceSpec {
+        name: request.name.clone(),
+        image,
+        flavour: request.flavour,
+        cores: request
+            .cores
+            .or(flavour.map(|flavour| flavour.cores))
+            .ok_or_else(|| needed("cores"))?,
+        memory: request
+            .memory
+            .or(flavour.map(|flavour| flavour.memory))
+            .ok_or_else(|| needed("memory"))?,
+        disks,
+        nics: request.nics.clone(),
+        security_groups: request.security_groups.clone(),
+        host: request.host.clone(),
+        start: request.start,
+        labels: request.labels.clone(),
+    })
+}
+
+fn check_spec(spec: &InstanceSpec, image: &Image) -> Result<(), Error> {
+    use InstanceLimits as Limits;
+    if !(1..=Limits::CORES).contains(&spec.cores) {
+        let message = format!("expected 1 to {}, got {}", Limits::CORES, spec.cores);
+        return Err(Error::invalid("cores", message));
+    }
+    if !(Limits::MEMORY_LEAST..=Limits::MEMORY_MOST).contains(&spec.memory) {
+        let (least, most) = (Limits::MEMORY_LEAST, Limits::MEMORY_MOST);
+        let message = format!("expected {least} to {most}, got {}", spec.memory);
+        return Err(Error::invalid("memory", message));
+    }
+    for (index, disk) in spec.disks.iter().enumerate() {
+        if disk.size == ByteCount::default() || disk.size > Limits::DISK_MOST {
+            let message = format!("expected up to {}, got {}", Limits::DISK_MOST, disk.size);
+            return Err(Error::invalid(format!("disks[{index}].size"), message));
+        }
+    }
+    // Only what a provider can carry out is accepted.
+    if spec.disks.len() > 1 {
+        return Err(Error::Unsupported {
+            message: "disks: more than the root disk is not supported yet".to_owned(),
+        });
+    }
+    if let (Some(root), Some(size)) = (spec.disks.first(), image.size)
+        && root.size < size
+    {
+        let message = format!("the image {} needs at least {size}, got {}", image.name, root.size);
+        return Err(Error::invalid("disks[0].size", message));
+    }
+    Ok(())
+}
+
+fn check_guest(request: &CreateInstance) -> Result<(), Error> {
+    use InstanceLimits as Limits;
+    let parts = [
+        ("nics", request.nics.len()),
+        ("security_groups", request.security_groups.len()),
+        ("ssh_authorized_keys", request.ssh_authorized_keys.len()),
+        ("labels", request.labels.len()),
+    ];
+    for (field, count) in parts {
+        if count > Limits::PARTS {
+            let message = format!("expected at most {}, got {count}", Limits::PARTS);
+            return Err(Error::invalid(field, message));
+        }
+    }
+    for (index, name) in request.security_groups.iter().enumerate() {
+        // The names that Proxmox VE, the narrowest of the providers, allows.
+        let good = (2..=18).contains(&name.len())
+            && name.starts_with(|first: char| first.is_ascii_alphabetic())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+        if !good {
+            let field = format!("security_groups[{index}]");
+            let message = "expected 2 to 18 letters, digits, '-', '_', beginning with a letter";
+            return Err(Error::invalid(field, message));
+        }
+    }
+    for (index, key) in request.ssh_authorized_keys.iter().enumerate() {
+        let control = key.chars().any(char::is_control);
+        if key.trim().is_empty() || control || key.len() > Limits::KEY {
+            let message = "expected one line of an authorized_keys file, at most 16 KiB";
+            return Err(Error::invalid(format!("ssh_authorized_keys[{index}]"), message));
+        }
+    }
+    for (key, value) in &request.labels {
+        if key.is_empty() || key.len() > Limits::LABEL || value.len() > Limits::LABEL {
+            let message = format!("expected keys and values of at most {} bytes", Limits::LABEL);
+            return Err(Error::invalid("labels", message));
+        }
+    }
+    let length = request.user_data.as_ref().map_or(0, |text| text.expose_secret().len());
+    if length > Limits::USER_DATA {
+        let message = format!("expected at most {} bytes, got {length}", Limits::USER_DATA);
+        return Err(Error::invalid("user_data", message));
+    }
+    Ok(())
+}

@@ -1,0 +1,30 @@
+//! The use cases: what a door may ask for. Each takes a [`model::Caller`], does
+//! one thing, and answers without waiting for a hypervisor.
+
+mod flavours;
+mod images;
+mod instances;
+mod operations;
+pub(crate) mod tokens;
+
+use model::Error;
+
+pub use flavours::NewFlavour;
+pub use instances::{Accepted, CreateInstance, InstanceLimits, PowerChange};
+pub use operations::{LogLine, OperationFilter};
+pub use tokens::{NewToken, TokenInfo};
+
+/// What a store error means to whoever called.
+fn public(error: store::Error) -> Error {
+    match error {
+        store::Error::ClaimHeld { by } => Error::Conflict {
+            message: "another operation is changing it".to_owned(),
+            operation: Some(by),
+        },
+        store::Error::Busy | store::Error::Unavailable(_) => Error::Unavailable {
+            message: "the store does not answer".to_owned(),
+            context: Some(model::PrivateContext::new(error)),
+        },
+        other => Error::internal(other),
+    }
+}

@@ -1,0 +1,220 @@
+//! Bearer tokens of the native door.
+//!
+//! A token reads `ink_<id>_<secret>`: the id finds the row, and the secret is
+//! kept only as an argon2id hash. A token that was verified is remembered by
+//! its SHA-256 for a short while, because argon2id is slow on purpose.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use argon2::Argon2;
+use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use model::{Caller, Door, Error, Principal, ProjectId, Role, Timestamp, TokenId};
+use secrecy::{ExposeSecret, SecretString};
+use store::{Change, Token};
+
+use super::instances::token_hash;
+use super::public;
+use crate::house::House;
+
+/// A token to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewToken {
+    /// A name for people.
+    pub name: String,
+    /// The project that it acts for.
+    pub project: ProjectId,
+    /// What it may do.
+    pub role: Role,
+    /// When it ends; `None`: never.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A token without its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenInfo {
+    /// Its id.
+    pub id: TokenId,
+    /// Its name.
+    pub name: String,
+    /// The project that it acts for.
+    pub project: ProjectId,
+    /// What it may do.
+    pub role: Role,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// How long the slow hash of a token is not computed again. Its row is read
+/// each time, so that a revocation takes effect at once.
+const TRUST: Duration = Duration::from_secs(3600);
+/// How many verified tokens are remembered.
+const REMEMBERED: usize = 4096;
+
+/// Tokens that were verified lately, by the hash of the whole token.
+#[derive(Default)]
+pub(crate) struct VerifiedTokens(Mutex<HashMap<String, (TokenId, Duration)>>);
+
+impl VerifiedTokens {
+    fn trusted(&self, hash: &str, now: Duration) -> Option<TokenId> {
+        let verified = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (id, at) = verified.get(hash)?;
+        (now.saturating_sub(*at) < TRUST).then_some(*id)
+    }
+
+    fn remember(&self, hash: String, id: TokenId, now: Duration) {
+        let mut verified = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if verified.len() >= REMEMBERED {
+            verified.clear();
+        }
+        verified.insert(hash, (id, now));
+    }
+}
+
+impl House {
+    /// Makes a token. Its secret is answered once and kept nowhere.
+    ///
+    /// # Errors
+    /// [`Error::InvalidRequest`] naming the field; [`Error::Forbidden`] unless an
+    /// administrator asks.
+    pub async fn create_token(
+        &self,
+        caller: &Caller,
+        request: NewToken,
+    ) -> Result<(TokenInfo, SecretString), Error> {
+        caller.require(Role::Admin)?;
+        let name = &request.name;
+        if name.is_empty() || name.chars().count() > 63 || name.chars().any(char::is_control) {
+            return Err(Error::invalid("name", "expected 1 to 63 printable characters"));
+        }
+        let now = self.core.clock.now();
+        if request.expires_at.is_some_and(|at| at <= now) {
+            return Err(Error::invalid("expires_at", "expected a time in the future"));
+        }
+        let (token, row) = self.new_token(request, now).await?;
+        let info = info(&row);
+        self.core.store.commit(vec![Change::PutToken(Box::new(row))]).await.map_err(public)?;
+        Ok((info, token))
+    }
+
+    async fn new_token(
+        &self,
+        request: NewToken,
+        now: Timestamp,
+    ) -> Result<(SecretString, Token), Error> {
+        let id = TokenId::generate(&*self.core.clock, &*self.core.random);
+        let (mut secret, mut salt) = ([0u8; 32], [0u8; 16]);
+        self.core.random.fill(&mut secret);
+        self.core.random.fill(&mut salt);
+        let secret = URL_SAFE_NO_PAD.encode(secret);
+        let token = SecretString::from(format!("ink_{}_{secret}", id.as_uuid().simple()));
+        let hash = tokio::task::spawn_blocking(move || hash(&secret, &salt))
+            .await
+            .map_err(Error::internal)??;
+        let row = Token {
+            id,
+            name: request.name,
+            project: request.project,
+            role: request.role,
+            secret_hash: hash,
+            created_at: now,
+            expires_at: request.expires_at,
+            revoked_at: None,
+        };
+        Ok((token, row))
+    }
+
+    /// All tokens, without their secrets.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] unless an administrator asks.
+    pub async fn tokens(&self, caller: &Caller) -> Result<Vec<TokenInfo>, Error> {
+        caller.require(Role::Admin)?;
+        let rows = self.core.store.tokens().await.map_err(public)?;
+        Ok(rows.iter().map(info).collect())
+    }
+
+    /// Ends a token.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Forbidden`] unless an administrator asks.
+    pub async fn revoke_token(&self, caller: &Caller, id: TokenId) -> Result<(), Error> {
+        caller.require(Role::Admin)?;
+        if self.core.store.token(id).await.map_err(public)?.is_none() {
+            return Err(Error::not_found("token", id));
+        }
+        self.core.store.commit(vec![Change::RevokeToken(id)]).await.map_err(public)?;
+        Ok(())
+    }
+
+    /// Who presents this bearer token.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`], the same for every reason.
+    pub async fn authenticate(&self, bearer: &SecretString, door: Door) -> Result<Caller, Error> {
+        let refused =
+            || Error::Unauthenticated { message: "expected a valid bearer token".to_owned() };
+        let text = bearer.expose_secret();
+        let (id, secret) = parse(text).ok_or_else(refused)?;
+        let row = self.core.store.token(id).await.map_err(public)?.ok_or_else(refused)?;
+        let ended = row.expires_at.is_some_and(|at| at <= self.core.clock.now());
+        if ended || row.revoked_at.is_some() {
+            return Err(refused());
+        }
+        let (hash, now) = (token_hash(text), self.core.clock.monotonic());
+        if self.verified.trusted(&hash, now) != Some(id) {
+            let (secret, stored) = (secret.to_owned(), row.secret_hash.clone());
+            let good = tokio::task::spawn_blocking(move || verify(&secret, &stored))
+                .await
+                .map_err(Error::internal)?;
+            if !good {
+                return Err(refused());
+            }
+            self.verified.remember(hash, id, now);
+        }
+        Ok(Caller {
+            principal: Principal { id: row.id.to_string(), name: row.name },
+            project: row.project,
+            door,
+            role: row.role,
+        })
+    }
+}
+
+fn info(row: &Token) -> TokenInfo {
+    TokenInfo {
+        id: row.id,
+        name: row.name.clone(),
+        project: row.project.clone(),
+        role: row.role,
+        created_at: row.created_at,
+        expires_at: row.expires_at,
+        revoked_at: row.revoked_at,
+    }
+}
+
+fn parse(token: &str) -> Option<(TokenId, &str)> {
+    let (id, secret) = token.strip_prefix("ink_")?.split_once('_')?;
+    (id.len() == 32 && secret.len() == 43).then_some(())?;
+    Some((id.parse().ok()?, secret))
+}
+
+fn hash(secret: &str, salt: &[u8]) -> Result<String, Error> {
+    let salt = SaltString::encode_b64(salt).map_err(|error| Error::internal(error.to_string()))?;
+    Argon2::default()
+        .hash_password(secret.as_bytes(), &salt)
+        .map(|hash| hash.to_string())
+        .map_err(|error| Error::internal(error.to_string()))
+}
+
+fn verify(secret: &str, stored: &str) -> bool {
+    PasswordHash::new(stored)
+        .is_ok_and(|hash| Argon2::default().verify_password(secret.as_bytes(), &hash).is_ok())
+}

@@ -1,0 +1,264 @@
+//! Making an instance: place it, plan it, carry out the provider's actions.
+//!
+//! Everything before the end can be taken back, so that a creation that fails
+//! or is cancelled leaves its row (as failed) and nothing else.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use engine::{
+    Applied, History, Kind, Mode, Outcome, Probed, StepContext, StepDef, StepError, Undone,
+    Workflow,
+};
+use model::{
+    AttemptId, CreateIntent, Fault, HostId, Instance, InstanceId, Intent, Observed, Phase,
+    PowerState, ProviderId, SeedAccess, Timestamp,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use store::{Change, IdReservation, InstanceUpdate};
+
+use super::actions::{self, Subject};
+use super::{Planned, create_kind, mark_of, read, row, store_error, write};
+use crate::house::Core;
+
+/// What the workflow is started with.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CreateInput {
+    /// The instance; its row holds the rest.
+    pub instance: InstanceId,
+    /// Where it is made.
+    pub provider: ProviderId,
+    /// Whether it is powered on at the end.
+    pub power_on: bool,
+}
+
+/// The output of the step `place`.
+#[derive(Debug, Serialize, Deserialize)]
+struct Placed {
+    host: HostId,
+    /// The mark's attempt; journalled here, before anything carries it.
+    attempt: AttemptId,
+    /// Every host with its score or the reason why not.
+    explanation: Vec<String>,
+}
+
+pub(super) struct Create {
+    core: Arc<Core>,
+}
+
+impl Create {
+    pub(super) fn new(core: Arc<Core>) -> Self {
+        Self { core }
+    }
+
+    fn input(history: &History) -> Result<CreateInput, StepError> {
+        read("input", &history.input).map_err(StepError::permanent)
+    }
+
+    fn placed(history: &History) -> Result<Placed, StepError> {
+        let output = history.output("place").ok_or_else(|| StepError::permanent("no place"))?;
+        read("place", output).map_err(StepError::permanent)
+    }
+
+    fn subject(&self, history: &History) -> Result<Subject, StepError> {
+        let input = Self::input(history)?;
+        let placed = Self::placed(history)?;
+        let plan = actions::plan_of(history).map_err(StepError::permanent)?;
+        Ok(Subject {
+            provider: input.provider,
+            mark: mark_of(&self.core, input.instance, placed.attempt),
+            native: plan.map_or(Value::Null, |plan| plan.reference),
+            instance: Some(input.instance),
+        })
+    }
+
+    async fn place(&self, context: &StepContext<'_>) -> Result<Applied<Change>, StepError> {
+        let input = Self::input(context.history)?;
+        let instance = row(&self.core, input.instance).await?;
+        let placement = self.core.place(&instance)?;
+        let attempt = match context.history.restarts {
+            0 => instance.attempt,
+            _ => AttemptId::generate(&*self.core.clock, &*self.core.random),
+        };
+        tracing::info!(
+            instance = %input.instance,
+            host = %placement.host,
+            explanation = placement.explanation.join("; "),
+            "placed"
+        );
+        let update = InstanceUpdate {
+            attempt: Some(attempt),
+            attempts: Some(context.history.restarts + 1),
+            observed: Some(Some(seen(&placement.host, PowerState::Unknown, context.now))),
+            ..InstanceUpdate::default()
+        };
+        let placed = Placed { host: placement.host, attempt, explanation: placement.explanation };
+        Ok(Applied::Done {
+            output: write(&placed)?,
+            changes: vec![Change::UpdateInstance { id: input.instance, update }],
+        })
+    }
+
+    async fn plan(&self, context: &StepContext<'_>) -> Result<Applied<Change>, StepError> {
+        let input = Self::input(context.history)?;
+        let placed = Self::placed(context.history)?;
+        let instance = row(&self.core, input.instance).await?;
+        let provider = self.core.provider(&input.provider)?;
+        let intent = intent(&instance, &placed.host, input.power_on, self.core.serves_seeds());
+        let mark = mark_of(&self.core, input.instance, placed.attempt);
+        let facts = self.core.facts(&instance, Some(&placed.host), mark);
+        let requests = provider.ids_needed(&intent, &facts).map_err(actions::step_error)?;
+        let reservations: Vec<IdReservation> = requests
+            .iter()
+            .map(|request| IdReservation {
+                pool: request.pool.clone(),
+                range: request.range.clone(),
+                taken: request.taken.clone(),
+                retire_for: request.retire_for,
+            })
+            .collect();
+        let values = self
+            .core
+            .store
+            .reserve_ids(input.instance, placed.attempt, &mark, &reservations)
+            .await
+            .map_err(store_error)?;
+        let ids: Vec<provider::ReservedId> = requests
+            .into_iter()
+            .zip(values)
+            .map(|(request, value)| provider::ReservedId { pool: request.pool, value })
+            .collect();
+        let plan = provider.plan(&intent, &facts, &ids).map_err(actions::step_error)?;
+        let update =
+            InstanceUpdate { native: Some(plan.reference.clone()), ..InstanceUpdate::default() };
+        Ok(Applied::Done {
+            output: write(&Planned { plan })?,
+            changes: vec![Change::UpdateInstance { id: input.instance, update }],
+        })
+    }
+}
+
+fn seen(host: &HostId, power: PowerState, at: Timestamp) -> Observed {
+    Observed { power, host: host.clone(), addresses: Vec::new(), at }
+}
+
+fn intent(instance: &Instance, host: &HostId, power_on: bool, serves_seeds: bool) -> Intent {
+    let spec = &instance.spec;
+    Intent::Create(Box::new(CreateIntent {
+        name: spec.name.clone(),
+        image: spec.image,
+        host: host.clone(),
+        cores: spec.cores,
+        memory: spec.memory,
+        root_disk: spec.disks.first().map(|disk| disk.size),
+        nics: spec.nics.clone(),
+        security_groups: spec.security_groups.clone(),
+        seed: if serves_seeds { SeedAccess::Http } else { SeedAccess::None },
+        power_on,
+    }))
+}
+
+#[async_trait]
+impl Workflow<Change> for Create {
+    fn kind(&self) -> Kind {
+        create_kind()
+    }
+
+    fn steps(&self, history: &History) -> Result<Vec<StepDef>, String> {
+        let mut steps = vec![
+            StepDef::local("place", Mode::Reversible),
+            StepDef::local("plan", Mode::Reversible),
+        ];
+        if let Some(plan) = actions::plan_of(history)? {
+            steps.extend(actions::steps_of(&plan, false)?);
+        }
+        Ok(steps)
+    }
+
+    async fn apply(&self, context: &StepContext<'_>) -> Result<Applied<Change>, StepError> {
+        match context.step.name.as_str() {
+            "place" => self.place(context).await,
+            "plan" => self.plan(context).await,
+            _ => actions::apply(&self.core, &self.subject(context.history)?, context).await,
+        }
+    }
+
+    async fn probe(&self, context: &StepContext<'_>) -> Result<Probed<Change>, StepError> {
+        actions::probe(&self.core, &self.subject(context.history)?, context).await
+    }
+
+    async fn undo(&self, context: &StepContext<'_>) -> Result<Undone<Change>, StepError> {
+        match context.step.name.as_str() {
+            // The ids that `plan` reserves go with the attempt: `plan` may have
+            // been interrupted between reserving them and its journal line.
+            "place" => {
+                let input = Self::input(context.history)?;
+                let placed = Self::placed(context.history)?;
+                let update = InstanceUpdate {
+                    native: Some(Value::Null),
+                    observed: Some(None),
+                    ..InstanceUpdate::default()
+                };
+                Ok(Undone::Done {
+                    changes: vec![
+                        Change::RetireIds { owner: input.instance, attempt: Some(placed.attempt) },
+                        Change::UpdateInstance { id: input.instance, update },
+                    ],
+                })
+            }
+            "plan" => Ok(Undone::Done { changes: Vec::new() }),
+            _ => actions::undo(&self.core, &self.subject(context.history)?, context).await,
+        }
+    }
+
+    fn failure(&self, context: &StepContext<'_>, text: &str) -> StepError {
+        match self.subject(context.history) {
+            Ok(subject) => actions::failure(&self.core, &subject, context, text),
+            Err(error) => error,
+        }
+    }
+
+    fn left(&self, context: &StepContext<'_>) -> Vec<String> {
+        let subject = self.subject(context.history);
+        subject.map(|subject| actions::left(&self.core, &subject, context)).unwrap_or_default()
+    }
+
+    fn ended(&self, history: &History, outcome: &Outcome, now: Timestamp) -> Vec<Change> {
+        let Ok(input) = Self::input(history) else { return Vec::new() };
+        let fault = |message: String, stuck: bool| {
+            Some(Some(Fault { message, at: now, operation: None, stuck }))
+        };
+        let update = match outcome {
+            Outcome::Done => {
+                let power = if input.power_on { PowerState::Running } else { PowerState::Stopped };
+                let host = Self::placed(history).ok().map(|placed| placed.host);
+                InstanceUpdate {
+                    phase: Some(Phase::Ready),
+                    fault: Some(None),
+                    observed: host.map(|host| Some(seen(&host, power, now))),
+                    ..InstanceUpdate::default()
+                }
+            }
+            Outcome::Unwound { cause } => InstanceUpdate {
+                phase: Some(Phase::Failed),
+                fault: fault(cause.reason(), false),
+                ..InstanceUpdate::default()
+            },
+            Outcome::Stuck { reason, .. } => {
+                InstanceUpdate { fault: fault(reason.clone(), true), ..InstanceUpdate::default() }
+            }
+            Outcome::Abandoned { .. } | Outcome::Superseded => return Vec::new(),
+        };
+        let mut changes = vec![Change::UpdateInstance { id: input.instance, update }];
+        if let Outcome::Unwound { .. } = outcome {
+            changes.push(Change::RetireIds { owner: input.instance, attempt: None });
+            changes.push(Change::RemoveSeed { instance: input.instance });
+        }
+        changes
+    }
+
+    fn restarts(&self) -> u32 {
+        2
+    }
+}

@@ -1,0 +1,185 @@
+//! Deleting an instance: the point of no return comes first, and then it only
+//! goes forward until nothing is left.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use engine::{
+    Applied, History, Kind, Mode, Outcome, Probed, StepContext, StepDef, StepError, Undone,
+    Workflow,
+};
+use model::{AttemptId, Fault, InstanceId, Intent, Phase, ProviderId, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use store::{Change, InstanceUpdate};
+
+use super::actions::{self, Subject};
+use super::{Planned, delete_kind, mark_of, read, row, write};
+use crate::house::Core;
+
+/// What the workflow is started with.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DeleteInput {
+    /// The instance.
+    pub instance: InstanceId,
+    /// Where it is.
+    pub provider: ProviderId,
+}
+
+/// The output of the step `mark`: what is to be removed, as the row had it once
+/// nothing else could change it any more.
+#[derive(Debug, Serialize, Deserialize)]
+struct Marked {
+    attempt: AttemptId,
+    native: Value,
+    /// Whether the observer had found it lost.
+    #[serde(default)]
+    lost: bool,
+}
+
+pub(super) struct Delete {
+    core: Arc<Core>,
+}
+
+impl Delete {
+    pub(super) fn new(core: Arc<Core>) -> Self {
+        Self { core }
+    }
+
+    fn input(history: &History) -> Result<DeleteInput, StepError> {
+        read("input", &history.input).map_err(StepError::permanent)
+    }
+
+    fn marked(history: &History) -> Result<Marked, StepError> {
+        let output = history.output("mark").ok_or_else(|| StepError::permanent("not marked"))?;
+        read("mark", output).map_err(StepError::permanent)
+    }
+
+    fn subject(&self, history: &History) -> Result<Subject, StepError> {
+        let (input, marked) = (Self::input(history)?, Self::marked(history)?);
+        Ok(Subject {
+            provider: input.provider,
+            mark: mark_of(&self.core, input.instance, marked.attempt),
+            native: marked.native,
+            instance: None,
+        })
+    }
+
+    async fn mark(&self, context: &StepContext<'_>) -> Result<Applied<Change>, StepError> {
+        let input = Self::input(context.history)?;
+        let instance = row(&self.core, input.instance).await?;
+        let update = InstanceUpdate {
+            phase: Some(Phase::Deleting),
+            fault: Some(None),
+            ..InstanceUpdate::default()
+        };
+        Ok(Applied::Done {
+            output: write(&Marked {
+                attempt: instance.attempt,
+                native: instance.native,
+                lost: instance.phase == Phase::Lost,
+            })?,
+            changes: vec![Change::UpdateInstance { id: input.instance, update }],
+        })
+    }
+
+    /// Whether somebody else's guest stands where ours was: then ours is gone.
+    async fn is_replaced(
+        &self,
+        provider: &Arc<dyn provider::Provider>,
+        native: &Value,
+        mark: &model::Mark,
+    ) -> Result<bool, StepError> {
+        let existence = provider.exists(native, mark).await.map_err(actions::step_error)?;
+        Ok(existence == provider::Existence::Foreign)
+    }
+
+    fn let_go(&self, input: &DeleteInput) -> Result<Applied<Change>, StepError> {
+        let text = "another guest stands in its place and was left alone".to_owned();
+        Ok(Applied::Done {
+            output: write(&Planned { plan: nothing_to_do() })?,
+            changes: vec![Change::Note { instance: Some(input.instance), text }],
+        })
+    }
+
+    async fn plan(&self, context: &StepContext<'_>) -> Result<Applied<Change>, StepError> {
+        let (input, marked) = (Self::input(context.history)?, Self::marked(context.history)?);
+        let instance = row(&self.core, input.instance).await?;
+        let plan = if marked.native.is_null() {
+            // Nothing was ever begun, or all of it has been taken back.
+            nothing_to_do()
+        } else {
+            let provider = self.core.provider(&input.provider)?;
+            let mark = mark_of(&self.core, input.instance, marked.attempt);
+            if marked.lost && self.is_replaced(provider, &marked.native, &mark).await? {
+                return self.let_go(&input);
+            }
+            let facts = self.core.facts(&instance, None, mark);
+            provider.plan(&Intent::Destroy, &facts, &[]).map_err(actions::step_error)?
+        };
+        Ok(Applied::Done { output: write(&Planned { plan })?, changes: Vec::new() })
+    }
+}
+
+fn nothing_to_do() -> provider::Plan {
+    provider::Plan { provider: String::new(), reference: Value::Null, actions: Vec::new() }
+}
+
+#[async_trait]
+impl Workflow<Change> for Delete {
+    fn kind(&self) -> Kind {
+        delete_kind()
+    }
+
+    fn steps(&self, history: &History) -> Result<Vec<StepDef>, String> {
+        let mut steps =
+            vec![StepDef::local("mark", Mode::Pivot), StepDef::local("plan", Mode::Forward)];
+        if let Some(plan) = actions::plan_of(history)? {
+            steps.extend(actions::steps_of(&plan, true)?);
+            steps.push(StepDef::local("forget", Mode::Forward));
+        }
+        Ok(steps)
+    }
+
+    async fn apply(&self, context: &StepContext<'_>) -> Result<Applied<Change>, StepError> {
+        match context.step.name.as_str() {
+            "mark" => self.mark(context).await,
+            "plan" => self.plan(context).await,
+            "forget" => {
+                let id = Self::input(context.history)?.instance;
+                let changes = vec![Change::RemoveInstance(id)];
+                Ok(Applied::Done { output: Value::Null, changes })
+            }
+            _ => actions::apply(&self.core, &self.subject(context.history)?, context).await,
+        }
+    }
+
+    async fn probe(&self, context: &StepContext<'_>) -> Result<Probed<Change>, StepError> {
+        actions::probe(&self.core, &self.subject(context.history)?, context).await
+    }
+
+    async fn undo(&self, _context: &StepContext<'_>) -> Result<Undone<Change>, StepError> {
+        Ok(Undone::Done { changes: Vec::new() })
+    }
+
+    fn failure(&self, context: &StepContext<'_>, text: &str) -> StepError {
+        match self.subject(context.history) {
+            Ok(subject) => actions::failure(&self.core, &subject, context, text),
+            Err(error) => error,
+        }
+    }
+
+    fn left(&self, context: &StepContext<'_>) -> Vec<String> {
+        let subject = self.subject(context.history);
+        subject.map(|subject| actions::left(&self.core, &subject, context)).unwrap_or_default()
+    }
+
+    fn ended(&self, history: &History, outcome: &Outcome, now: Timestamp) -> Vec<Change> {
+        let Ok(input) = Self::input(history) else { return Vec::new() };
+        let Outcome::Stuck { reason, .. } = outcome else { return Vec::new() };
+        let message = format!("delete: {reason}");
+        let fault = Fault { message, at: now, operation: None, stuck: true };
+        let update = InstanceUpdate { fault: Some(Some(fault)), ..InstanceUpdate::default() };
+        vec![Change::UpdateInstance { id: input.instance, update }]
+    }
+}

@@ -1,0 +1,122 @@
+//! The workflows: what carries out an operation, step by step.
+//!
+//! They know no hypervisor. The provider gives a plan; each of its actions
+//! becomes a step.
+
+mod actions;
+mod collect;
+mod create;
+mod delete;
+mod power;
+
+use std::sync::Arc;
+
+use engine::{Kind, Registry, RegistryError};
+use model::{AttemptId, Instance, InstanceId, Intent, Mark, OperationKind, ProviderId};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use store::Change;
+
+use crate::house::Core;
+
+pub use collect::CollectInput;
+pub use create::CreateInput;
+pub use delete::DeleteInput;
+pub use power::PowerInput;
+
+/// The name and version of the workflow that makes an instance.
+pub fn create_kind() -> Kind {
+    Kind::new("instance.create", 1)
+}
+
+/// The name and version of the workflow that changes an instance's power.
+pub fn power_kind() -> Kind {
+    Kind::new("instance.power", 1)
+}
+
+/// The name and version of the workflow that deletes an instance.
+pub fn delete_kind() -> Kind {
+    Kind::new("instance.delete", 1)
+}
+
+/// The name and version of the workflow that removes a guest which appeared
+/// after its creation was unwound.
+pub fn collect_kind() -> Kind {
+    Kind::new("guest.collect", 1)
+}
+
+/// All workflows of the house.
+///
+/// # Errors
+/// [`RegistryError`] when two have the same kind.
+pub fn registry(core: &Arc<Core>) -> Result<Registry<Change>, RegistryError> {
+    let mut registry = Registry::default();
+    registry.add(Arc::new(create::Create::new(Arc::clone(core))))?;
+    registry.add(Arc::new(power::Power::new(Arc::clone(core))))?;
+    registry.add(Arc::new(delete::Delete::new(Arc::clone(core))))?;
+    registry.add(Arc::new(collect::Collect::new(Arc::clone(core))))?;
+    Ok(registry)
+}
+
+/// The resource that an operation on an instance claims.
+pub fn instance_claim(id: InstanceId) -> String {
+    format!("instance/{id}")
+}
+
+/// The resource that the collection of a guest claims.
+pub fn guest_claim(provider: &ProviderId, key: &str) -> String {
+    format!("guest/{provider}/{key}")
+}
+
+/// The output of a step that asks the provider for its plan.
+#[derive(Debug, Serialize, Deserialize)]
+struct Planned {
+    plan: provider::Plan,
+}
+
+/// Reads a value that the journal holds.
+fn read<T: DeserializeOwned>(what: &str, value: &Value) -> Result<T, String> {
+    serde_json::from_value(value.clone()).map_err(|error| format!("{what}: {error}"))
+}
+
+/// Writes a value for the journal. The types that go there have no map with
+/// keys that are not texts, which is all that could fail.
+fn write<T: Serialize>(value: &T) -> Result<Value, engine::StepError> {
+    serde_json::to_value(value)
+        .map_err(|error| engine::StepError::permanent(format!("cannot be written down: {error}")))
+}
+
+/// What the kind of an operation is for a power intent.
+pub fn operation_kind(intent: &Intent) -> OperationKind {
+    match intent {
+        Intent::Create(_) => OperationKind::Create,
+        Intent::Start => OperationKind::Start,
+        Intent::Stop => OperationKind::Stop,
+        Intent::Shutdown { .. } => OperationKind::Shutdown,
+        Intent::Reboot { .. } => OperationKind::Reboot,
+        Intent::Destroy => OperationKind::Delete,
+    }
+}
+
+/// The mark of an instance's guest.
+fn mark_of(core: &Core, instance: InstanceId, attempt: AttemptId) -> Mark {
+    Mark { installation: core.installation, instance, attempt }
+}
+
+/// An instance's row, straight from the store: a step must not act on what a
+/// replica's memory has not heard of yet.
+async fn row(core: &Core, id: InstanceId) -> Result<Instance, engine::StepError> {
+    core.store.instance(id).await.map_err(store_error)?.ok_or_else(|| {
+        engine::StepError::permanent(format!("instance {id} is not in the store any more"))
+    })
+}
+
+/// What a store error means for a step.
+fn store_error(error: store::Error) -> engine::StepError {
+    match error {
+        store::Error::Corrupt(_) | store::Error::Constraint(_) => {
+            engine::StepError::permanent(error.to_string())
+        }
+        other => engine::StepError::unavailable(other.to_string()),
+    }
+}
