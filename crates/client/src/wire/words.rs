@@ -10,10 +10,10 @@ macro_rules! words {
     ($($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)* })*) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+        #[serde(rename_all = "lowercase")]
         pub enum $name {
             $(
                 $(#[$variant_doc])*
-                #[serde(rename = $word)]
                 $variant,
             )*
         }
@@ -216,21 +216,33 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    /// Written, described and parsed alike.
+    macro_rules! agree {
+        ($($name:ident),*) => {$(
+            let schema = serde_json::to_value(<$name as utoipa::PartialSchema>::schema()).unwrap();
+            let words: Vec<&str> = $name::ALL.iter().map(|word| word.as_str()).collect();
+            assert_eq!(schema["enum"], serde_json::json!(words), stringify!($name));
+            for word in $name::ALL {
+                assert_eq!(serde_json::to_value(word).unwrap(), word.as_str());
+                assert_eq!(word.as_str().parse::<$name>().unwrap(), *word);
+                let ours = serde_json::to_value(model::$name::from(*word)).unwrap();
+                assert_eq!(ours, word.as_str(), "the house writes it alike");
+            }
+        )*};
+    }
+
     #[test]
-    fn words_are_written_as_the_house_writes_them() {
-        for state in InstanceState::ALL {
-            assert_eq!(state.as_str(), model::InstanceState::from(*state).as_str());
-            assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
-        }
-        for state in OperationState::ALL {
-            assert_eq!(state.as_str(), model::OperationState::from(*state).as_str());
-        }
-        for kind in OperationKind::ALL {
-            assert_eq!(kind.as_str(), model::OperationKind::from(*kind).as_str());
-        }
-        for door in Door::ALL {
-            assert_eq!(door.as_str(), model::Door::from(*door).as_str());
-        }
+    fn words_are_written_described_and_parsed_alike() {
+        agree!(
+            InstanceState,
+            Phase,
+            PowerState,
+            OperationKind,
+            OperationState,
+            StepState,
+            Role,
+            Door
+        );
     }
 
     #[test]

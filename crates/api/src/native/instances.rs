@@ -1,0 +1,366 @@
+//! Instances: create, get, list, power, delete.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json as Answer;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use client::wire;
+use model::{
+    ByteCount, Caller, DiskSpec, Error, FlavourId, HostId, ImageId, Instance, InstanceId, NicSpec,
+    ProjectId, Timestamp,
+};
+use provisioner::{CreateInstance, House, InstanceFilter, PowerChange};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::error::Failure;
+use super::extract::{Authenticated, Id, Json, JsonOrDefault, Params};
+use super::{Native, accepted, list_limit};
+
+pub(super) fn routes() -> OpenApiRouter<Native> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get, delete))
+        .routes(routes!(start))
+        .routes(routes!(stop))
+        .routes(routes!(shutdown))
+        .routes(routes!(reboot))
+}
+
+/// The names that instances are shown with.
+struct Catalogue {
+    images: BTreeMap<ImageId, Arc<model::Image>>,
+    flavours: BTreeMap<FlavourId, Arc<model::Flavour>>,
+}
+
+impl Catalogue {
+    fn of(house: &House, caller: &Caller) -> Self {
+        Self {
+            images: house.images(caller).into_iter().map(|image| (image.id, image)).collect(),
+            flavours: house.flavours(caller).into_iter().map(|row| (row.id, row)).collect(),
+        }
+    }
+
+    fn image(&self, id: ImageId) -> wire::Named {
+        let name = self.images.get(&id).map(|image| image.name.clone());
+        wire::Named { id: id.to_string(), name }
+    }
+
+    fn flavour(&self, id: FlavourId) -> wire::Named {
+        let name = self.flavours.get(&id).map(|flavour| flavour.name.clone());
+        wire::Named { id: id.to_string(), name }
+    }
+}
+
+fn view(instance: &Instance, catalogue: &Catalogue, now: Timestamp) -> wire::Instance {
+    let spec = &instance.spec;
+    let observed = instance.observed.as_ref();
+    let address =
+        |address: &model::Address| wire::Address { ip: address.ip, mac: address.mac.clone() };
+    wire::Instance {
+        id: instance.id,
+        name: spec.name.clone(),
+        project: instance.project.to_string(),
+        state: instance.state().into(),
+        phase: instance.phase.into(),
+        power: observed.map(|seen| seen.power.into()),
+        image: catalogue.image(spec.image),
+        flavour: spec.flavour.map(|id| catalogue.flavour(id)),
+        cores: spec.cores,
+        memory_bytes: spec.memory.as_bytes(),
+        disks: spec
+            .disks
+            .iter()
+            .map(|disk| wire::Disk { size_bytes: disk.size.as_bytes() })
+            .collect(),
+        addresses: observed
+            .map_or_else(Vec::new, |seen| seen.addresses.iter().map(address).collect()),
+        provider: instance.provider.to_string(),
+        host: observed.map(|seen| seen.host.to_string()),
+        fault: instance.fault.as_ref().map(|fault| wire::Fault {
+            message: fault.message.clone(),
+            at: fault.at.into(),
+            operation: fault.operation,
+            stuck: fault.stuck,
+        }),
+        operation: instance
+            .operation
+            .map(|(id, kind)| wire::RunningOperation { id, kind: kind.into() }),
+        observed_at: observed.map(|seen| seen.at.into()),
+        age_seconds: observed.map(|seen| now.since(seen.at).as_secs()),
+        created_at: instance.created_at.into(),
+        managed_by: instance.managed_by.into(),
+        labels: spec.labels.clone(),
+        generation: instance.generation,
+    }
+}
+
+/// What a request calls a thing by: an id, or a name that only one has.
+fn find<Id, T>(
+    field: &str,
+    text: &str,
+    things: &[Arc<T>],
+    of: impl Fn(&T) -> (Id, &str),
+) -> Result<Id, Error>
+where
+    Id: std::str::FromStr + std::fmt::Display,
+{
+    const SHOWN: usize = 10;
+    if let Ok(id) = text.parse() {
+        return Ok(id);
+    }
+    let given: String = text.chars().take(80).collect();
+    let mut found: Vec<Id> = things
+        .iter()
+        .map(|thing| of(thing))
+        .filter(|(_, name)| *name == text)
+        .map(|(id, _)| id)
+        .collect();
+    match (found.pop(), found.as_slice()) {
+        (Some(id), []) => Ok(id),
+        (Some(id), others) => {
+            let ids: Vec<String> =
+                others.iter().chain([&id]).take(SHOWN).map(ToString::to_string).collect();
+            let message =
+                format!("more than one is called {given:?}; give an id: {}", ids.join(", "));
+            Err(Error::invalid(field, message))
+        }
+        (None, _) if things.is_empty() => Err(Error::invalid(
+            field,
+            format!("there is no {field} {given:?}; there is none at all"),
+        )),
+        (None, _) => {
+            let mut names: Vec<&str> = things.iter().map(|thing| of(thing).1).collect();
+            names.sort_unstable();
+            names.truncate(SHOWN);
+            if things.len() > SHOWN {
+                names.push("…");
+            }
+            let message = format!("there is no {field} {given:?}; there are {}", names.join(", "));
+            Err(Error::invalid(field, message))
+        }
+    }
+}
+
+fn name_of<T: std::str::FromStr<Err = model::ParseIdError>>(
+    field: &str,
+    text: Option<String>,
+) -> Result<Option<T>, Error> {
+    text.map(|text| {
+        text.parse().map_err(|error: model::ParseIdError| Error::invalid(field, error.to_string()))
+    })
+    .transpose()
+}
+
+fn request_of(
+    house: &House,
+    caller: &Caller,
+    request: wire::CreateInstance,
+) -> Result<CreateInstance, Error> {
+    let image =
+        find("image", &request.image, &house.images(caller), |image| (image.id, &image.name))?;
+    let flavour = match &request.flavour {
+        Some(text) => {
+            let flavours = house.flavours(caller);
+            Some(find("flavour", text, &flavours, |flavour| (flavour.id, &flavour.name))?)
+        }
+        None => None,
+    };
+    let disk = |disk: wire::Disk| DiskSpec { size: ByteCount::bytes(disk.size_bytes) };
+    Ok(CreateInstance {
+        name: request.name,
+        image: Some(image),
+        flavour,
+        cores: request.cores,
+        memory: request.memory_bytes.map(ByteCount::bytes),
+        disks: request.disks.into_iter().map(disk).collect(),
+        nics: request.nics.into_iter().map(|nic| NicSpec { network: nic.network }).collect(),
+        security_groups: request.security_groups,
+        host: name_of::<HostId>("host", request.host)?,
+        start: request.start,
+        labels: request.labels,
+        user_data: request.user_data.map(wire::Secret::into_inner),
+        ssh_authorized_keys: request.ssh_authorized_keys,
+        project: name_of::<ProjectId>("project", request.project)?,
+    })
+}
+
+/// List instances, oldest first
+///
+/// Those of the token's project; all for an administrator.
+#[utoipa::path(
+    get,
+    path = "/v1/instances",
+    tag = "instances",
+    params(wire::InstanceQuery),
+    responses((status = 200, description = "One page", body = wire::InstanceList))
+)]
+async fn list(
+    State(native): State<Native>,
+    Authenticated(caller): Authenticated,
+    Params(query): Params<wire::InstanceQuery>,
+) -> Result<Answer<wire::InstanceList>, Failure> {
+    let limit = list_limit(query.limit)?;
+    // One more than asked for shows whether there is another page.
+    let filter = InstanceFilter {
+        name: query.name,
+        state: query.state.map(Into::into),
+        after: query.after,
+        limit: limit + 1,
+    };
+    let mut instances = native.house.instances(&caller, &filter);
+    let more = instances.len() > limit;
+    instances.truncate(limit);
+    let next = instances.last().filter(|_| more).map(|last| last.id);
+    let (catalogue, now) = (Catalogue::of(&native.house, &caller), native.clock.now());
+    let instances = instances.iter().map(|instance| view(instance, &catalogue, now)).collect();
+    Ok(Answer(wire::InstanceList { instances, next }))
+}
+
+/// Create an instance
+///
+/// The instance can be read at once; the operation makes it.
+#[utoipa::path(
+    post,
+    path = "/v1/instances",
+    tag = "instances",
+    request_body = wire::CreateInstance,
+    responses((status = 202, description = "Accepted", body = wire::Accepted, headers(("location" = String, description = "The operation to follow"))))
+)]
+async fn create(
+    State(native): State<Native>,
+    Authenticated(caller): Authenticated,
+    Json(request): Json<wire::CreateInstance>,
+) -> Result<impl IntoResponse + use<>, Failure> {
+    let request = request_of(&native.house, &caller, request)?;
+    let answer = native.house.create_instance(&caller, request).await?;
+    let body = wire::Accepted { instance: answer.instance, operation: answer.operation };
+    Ok(accepted(answer.operation, body))
+}
+
+/// Get an instance
+///
+/// The last known state, with its age, whether or not its hypervisor answers.
+#[utoipa::path(
+    get,
+    path = "/v1/instances/{id}",
+    tag = "instances",
+    params(("id" = String, Path, format = "uuid", description = "The instance's id")),
+    responses((status = 200, description = "The instance", body = wire::Instance))
+)]
+async fn get(
+    State(native): State<Native>,
+    Authenticated(caller): Authenticated,
+    Id(id): Id<InstanceId>,
+) -> Result<Answer<wire::Instance>, Failure> {
+    let instance = native.house.instance(&caller, id)?;
+    let catalogue = Catalogue::of(&native.house, &caller);
+    Ok(Answer(view(&instance, &catalogue, native.clock.now())))
+}
+
+/// Delete an instance with everything that belongs to it
+///
+/// Whatever else is changing it is superseded. Repeated, it joins the deletion
+/// under way.
+#[utoipa::path(
+    delete,
+    path = "/v1/instances/{id}",
+    tag = "instances",
+    params(("id" = String, Path, format = "uuid", description = "The instance's id")),
+    responses((status = 202, description = "Accepted", body = wire::Accepted, headers(("location" = String, description = "The operation to follow"))))
+)]
+async fn delete(
+    State(native): State<Native>,
+    Authenticated(caller): Authenticated,
+    Id(id): Id<InstanceId>,
+) -> Result<impl IntoResponse + use<>, Failure> {
+    let operation = native.house.delete_instance(&caller, id).await?;
+    Ok(accepted(operation, wire::Accepted { instance: id, operation }))
+}
+
+async fn power(
+    native: &Native,
+    caller: &Caller,
+    id: InstanceId,
+    change: PowerChange,
+) -> Result<impl IntoResponse + use<>, Failure> {
+    let operation = native.house.change_power(caller, id, change).await?;
+    Ok(accepted(operation, wire::Accepted { instance: id, operation }))
+}
+
+/// Power an instance on
+#[utoipa::path(
+    post,
+    path = "/v1/instances/{id}/start",
+    tag = "instances",
+    params(("id" = String, Path, format = "uuid", description = "The instance's id")),
+    responses((status = 202, description = "Accepted", body = wire::Accepted, headers(("location" = String, description = "The operation to follow"))))
+)]
+async fn start(
+    State(native): State<Native>,
+    Authenticated(caller): Authenticated,
+    Id(id): Id<InstanceId>,
+) -> Result<impl IntoResponse + use<>, Failure> {
+    power(&native, &caller, id, PowerChange::Start).await
+}
+
+/// Power an instance off, hard
+#[utoipa::path(
+    post,
+    path = "/v1/instances/{id}/stop",
+    tag = "instances",
+    params(("id" = String, Path, format = "uuid", description = "The instance's id")),
+    responses((status = 202, description = "Accepted", body = wire::Accepted, headers(("location" = String, description = "The operation to follow"))))
+)]
+async fn stop(
+    State(native): State<Native>,
+    Authenticated(caller): Authenticated,
+    Id(id): Id<InstanceId>,
+) -> Result<impl IntoResponse + use<>, Failure> {
+    power(&native, &caller, id, PowerChange::Stop).await
+}
+
+/// Ask an instance to shut down
+///
+/// The body may be left out.
+#[utoipa::path(
+    post,
+    path = "/v1/instances/{id}/shutdown",
+    tag = "instances",
+    params(("id" = String, Path, format = "uuid", description = "The instance's id")),
+    request_body = Option<wire::Shutdown>,
+    responses((status = 202, description = "Accepted", body = wire::Accepted, headers(("location" = String, description = "The operation to follow"))))
+)]
+async fn shutdown(
+    State(native): State<Native>,
+    Authenticated(caller): Authenticated,
+    Id(id): Id<InstanceId>,
+    JsonOrDefault(request): JsonOrDefault<wire::Shutdown>,
+) -> Result<impl IntoResponse + use<>, Failure> {
+    let timeout = Duration::from_secs(request.timeout_seconds);
+    power(&native, &caller, id, PowerChange::Shutdown { timeout, force: request.force }).await
+}
+
+/// Ask an instance to restart
+///
+/// The body may be left out.
+#[utoipa::path(
+    post,
+    path = "/v1/instances/{id}/reboot",
+    tag = "instances",
+    params(("id" = String, Path, format = "uuid", description = "The instance's id")),
+    request_body = Option<wire::Reboot>,
+    responses((status = 202, description = "Accepted", body = wire::Accepted, headers(("location" = String, description = "The operation to follow"))))
+)]
+async fn reboot(
+    State(native): State<Native>,
+    Authenticated(caller): Authenticated,
+    Id(id): Id<InstanceId>,
+    JsonOrDefault(request): JsonOrDefault<wire::Reboot>,
+) -> Result<impl IntoResponse + use<>, Failure> {
+    let timeout = Duration::from_secs(request.timeout_seconds);
+    power(&native, &caller, id, PowerChange::Reboot { timeout }).await
+}

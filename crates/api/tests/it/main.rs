@@ -1,0 +1,9 @@
+//! The doors over a running house with an in-memory provider, over the network.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod bad_input;
+mod callers;
+mod life;
+mod metadata;
+mod openapi;
+mod support;
