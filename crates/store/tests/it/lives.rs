@@ -155,7 +155,7 @@ async fn handles_are_open_until_they_are_resolved() {
     let open = world.store.open_handles().await.unwrap();
     let handle = json!({"z": 1, "a": "one"});
     let expected = OpenHandle { workflow: id, group: "lab/a".to_owned(), handle, since };
-    assert_eq!(open, [expected.clone()]);
+    assert_eq!(open, vec![expected.clone()]);
     assert_eq!(world.store.next_due().await.unwrap(), Some(world.later(30)));
 
     // Looking in between and waiting on is not a new wait.
@@ -163,7 +163,7 @@ async fn handles_are_open_until_they_are_resolved() {
     assert_eq!(world.claimed(epoch).await, [id]);
     assert_eq!(world.store.next_due().await.unwrap(), None);
     world.append(epoch, id, 1, waiting("one", world.later(30))).await.unwrap();
-    assert_eq!(world.store.open_handles().await.unwrap(), [expected.clone()]);
+    assert_eq!(world.store.open_handles().await.unwrap(), vec![expected.clone()]);
 
     // Another handle's end is not this one's.
     let mut other = expected.clone();

@@ -225,7 +225,7 @@ async fn drive(
     while idle < 20 {
         idle = if executor.drive().await? { 0 } else { idle + 1 };
         world.clock.advance(Duration::from_millis(500));
-        if *executor_writes(&world.store).await == 0 {
+        if going(&world.store).await == 0 {
             break;
         }
     }
@@ -233,8 +233,8 @@ async fn drive(
 }
 
 /// How many workflows have not ended.
-async fn executor_writes(store: &Store) -> Box<usize> {
-    Box::new(store.dump().await.unwrap()["workflows"].as_array().unwrap().len())
+async fn going(store: &Store) -> usize {
+    store.dump().await.unwrap()["workflows"].as_array().unwrap().len()
 }
 
 /// Begins an operation with two children; the second one fails if told so.
@@ -310,4 +310,51 @@ async fn a_crash_at_any_write_changes_nothing_about_the_end() {
             assert!(crashes > 10, "{crashes}");
         }
     }
+}
+
+/// The executor's own pauses are longer than the test lasts: only what the
+/// store tells it makes it go on.
+#[tokio::test]
+async fn an_executor_that_sleeps_is_told_when_there_is_something_to_do() {
+    let (world, outside) = (World::new().await, Outside::default());
+    let mut registry = Registry::default();
+    registry.add(Arc::new(Toy { outside: Arc::clone(&outside) })).unwrap();
+    let settings = ExecutorSettings {
+        idle: Duration::from_secs(3600),
+        poll_every: (Duration::from_millis(1), Duration::from_millis(1)),
+        ..ExecutorSettings::default()
+    };
+    let clock = Arc::new(model::time::SystemClock::new());
+    let path = world.folder.path().join("real.db");
+    let store = Store::open_sqlite(
+        &path,
+        store::Settings { synchronous: store::Synchronous::Off, ..Default::default() },
+        Arc::clone(&clock) as Arc<dyn Clock>,
+        Arc::clone(&world.random) as Arc<dyn model::Random>,
+    );
+    let world = World { store: store.await.unwrap(), ..world };
+    let executor = Executor::begin(
+        Arc::clone(&world.store),
+        Arc::new(registry),
+        Arc::new(AllDone),
+        clock,
+        Arc::new(engine::TokioSleep),
+        settings,
+    );
+    let executor = executor.await.unwrap();
+    let stop = tokio_util::sync::CancellationToken::new();
+    let test = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let mut changes = world.store.subscribe();
+        let (_, id) = begin(&world, false).await;
+        while world.store.operation(id).await.unwrap().unwrap().ended_at.is_none() {
+            changes.changed().await.unwrap();
+        }
+        stop.cancel();
+        id
+    };
+    let both = async { tokio::join!(executor.run(stop.clone()), test) };
+    let (ran, id) = tokio::time::timeout(Duration::from_secs(60), both).await.unwrap();
+    ran.unwrap();
+    check(&world, &outside, false, id).await;
 }

@@ -17,6 +17,7 @@ use model::{
 use serde_json::{Value, json};
 use store::{Change, Settings, Start, Store, Synchronous};
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 
 pub const TTL: Duration = Duration::from_secs(60);
 
@@ -39,9 +40,23 @@ pub async fn open(
     Store::open_sqlite(&path, settings, Arc::new(clock.clone()), random).await
 }
 
+/// An empty store and its key, made once: making a key waits for the disk.
+static EMPTY: OnceCell<[(&str, Vec<u8>); 2]> = OnceCell::const_new();
+
+async fn empty() -> [(&'static str, Vec<u8>); 2] {
+    let folder = tempfile::tempdir().unwrap();
+    let (clock, random) = (ManualClock::default(), Arc::new(SeededRandom::new(0)));
+    let store = open(folder.path().join("house.db"), &clock, &random).await.unwrap();
+    store.close().await;
+    ["house.db", "secret.key"].map(|name| (name, std::fs::read(folder.path().join(name)).unwrap()))
+}
+
 impl World {
     pub async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
+        for (name, content) in EMPTY.get_or_init(empty).await {
+            std::fs::write(folder.path().join(name), content).unwrap();
+        }
         let clock = ManualClock::at(Timestamp::from_millis(1_800_000_000_000));
         let random = Arc::new(SeededRandom::new(1));
         let store = open(folder.path().join("house.db"), &clock, &random).await.unwrap();

@@ -173,3 +173,38 @@ async fn a_change_that_fails_takes_its_journal_line_with_it() {
     assert_eq!(world.store.flavours().await.unwrap().len(), 1);
     world.append(epoch, id, 0, running()).await.unwrap();
 }
+
+#[tokio::test]
+async fn more_requests_than_the_queue_holds_wait_and_are_all_answered() {
+    let world = World::new().await;
+    let note = |number| Change::Note { instance: None, text: format!("note {number}") };
+    let requests = (0..3000).map(|number| world.store.commit(vec![note(number)]));
+    assert!(join_all(requests).await.iter().all(Result::is_ok));
+    assert_eq!(world.store.events(None, 10_000).await.unwrap().len(), 3000);
+}
+
+#[tokio::test]
+async fn a_long_feed_comes_in_parts_without_a_gap() {
+    let world = World::new().await;
+    let changes = (0..10_050).map(|number| put(&world, &format!("f{number}"))).collect();
+    world.store.commit(changes).await.unwrap();
+    let first = world.store.changes_since(0).await.unwrap();
+    assert_eq!(first.len(), 10_000);
+    let rest = world.store.changes_since(first[9_999].sequence).await.unwrap();
+    assert_eq!(rest.len(), 50);
+    let all: std::collections::BTreeSet<_> = first.iter().chain(&rest).map(|i| &i.id).collect();
+    assert_eq!(all.len(), 10_050);
+}
+
+#[tokio::test]
+async fn a_request_that_nobody_waits_for_any_more_is_not_begun() {
+    let world = World::new().await;
+    let mut given_up = Box::pin(world.store.commit(vec![put(&world, "given up")]));
+    // It gets into the queue; the writer has had no turn since.
+    assert!(futures::poll!(given_up.as_mut()).is_pending());
+    drop(given_up);
+    world.store.commit(vec![put(&world, "kept")]).await.unwrap();
+    let flavours = world.store.flavours().await.unwrap();
+    assert_eq!(flavours.len(), 1);
+    assert_eq!(flavours[0].name, "kept");
+}
