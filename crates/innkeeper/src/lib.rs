@@ -1,1 +1,10 @@
-//! (being written)
+//! The composition root: configuration, providers, doors, and the commands of
+//! the one binary.
+
+pub mod config;
+pub mod demo;
+pub mod doctor;
+pub mod providers;
+pub mod serve;
+pub mod simulate;
+pub mod state;

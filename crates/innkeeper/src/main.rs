@@ -1,1 +1,102 @@
-fn main() {}
+//! Innkeeper turns hosts into a cloud.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use client::cli::{Connection, EXIT_CODES};
+use innkeeper::config::Config;
+use innkeeper::{demo, doctor, serve, simulate};
+use tracing_subscriber::EnvFilter;
+
+/// Turns hosts into a cloud: provisions virtual machines on Proxmox VE, and
+/// never leaks or loses one.
+#[derive(Parser)]
+#[command(version, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Boot a real virtual machine on this computer and log in to it
+    Demo(demo::Options),
+    /// Serve the doors
+    Serve {
+        /// The configuration
+        #[arg(long, short, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Check the configuration and its clusters
+    Doctor(doctor::Options),
+    /// Run a simulated Proxmox VE cluster
+    PveSim(simulate::Options),
+    #[command(flatten)]
+    Client(client::cli::Command),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    log_to_stderr(&arguments.command);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    runtime.block_on(run(arguments))
+}
+
+/// Programs that people watch say what is needed themselves: there the log
+/// shows what is worth a warning. `INNKEEPER_LOG` overrides it.
+fn log_to_stderr(command: &Command) {
+    let usual = match command {
+        Command::Serve { .. } => "info",
+        Command::Demo(_) => "error",
+        _ => "warn",
+    };
+    let filter = EnvFilter::try_from_env("INNKEEPER_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+}
+
+async fn run(arguments: Arguments) -> ExitCode {
+    let done = match arguments.command {
+        Command::Demo(options) => demo::run(options, arguments.connection.state).await,
+        Command::Serve { config } => serve(&config).await,
+        Command::PveSim(options) => simulate::run(&options).await,
+        Command::Doctor(options) => match doctor::run(&options).await {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
+        Command::Client(command) => {
+            return client::cli::run(&arguments.connection, command, None).await.into();
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(config: &std::path::Path) -> anyhow::Result<()> {
+    let config = Config::read(config)?;
+    let running = serve::open(&config).await?;
+    tracing::info!(
+        native = %running.native,
+        metadata = running.metadata.map(|address| address.to_string()),
+        "the doors are open"
+    );
+    running.run(serve::asked_to_end()).await
+}

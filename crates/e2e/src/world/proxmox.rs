@@ -129,7 +129,10 @@ impl World for ProxmoxWorld {
         match self.client() {
             Ok(client) => {
                 let clock = Arc::new(self.clock.clone());
-                Arc::new(ProxmoxProvider::new(settings, client, clock, installation))
+                match ProxmoxProvider::new(settings, client, clock, installation) {
+                    Ok(provider) => Arc::new(provider),
+                    Err(error) => panic!("settings by default: {error}"),
+                }
             }
             Err(error) => panic!("no client for the simulator: {error}"),
         }
