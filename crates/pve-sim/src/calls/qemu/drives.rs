@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::Call;
 use crate::fail::Fail;
+use crate::schema::Version;
 use crate::tasks::Op;
 use crate::world::World;
 use crate::world::guest::{Drive, parse_size, print_size};
@@ -105,9 +106,10 @@ fn only_root(call: &Call<'_>) -> Result<(), Fail> {
     if call.caller.is_root() {
         return Ok(());
     }
-    Err(Fail::new(
-        "Only root can pass arbitrary filesystem paths. at /usr/share/perl5/PVE/Storage.pm line 581.",
-    ))
+    let line = if call.world.version == Version::V8_4 { 581 } else { 651 };
+    Err(Fail::new(format!(
+        "Only root can pass arbitrary filesystem paths. at /usr/share/perl5/PVE/Storage.pm line {line}."
+    )))
 }
 
 fn check_existing(

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::engine::Call;
 use crate::fail::Fail;
+use crate::schema::Version;
 use crate::tasks::{Done, Op, Step, Work};
 use crate::world::World;
 
@@ -31,10 +32,14 @@ pub(crate) fn conditions(call: &mut Call<'_>) -> Result<Value, Fail> {
         .filter(|node| node.online && node.name != guest.node)
         .map(|node| &node.name)
         .collect();
-    Ok(json!({
+    let mut row = json!({
         "running": u8::from(guest.process.is_some()), "local_disks": disks, "local_resources": [],
         "mapped-resources": [], "mapped-resource-info": {}, "allowed_nodes": others, "not_allowed_nodes": {},
-    }))
+    });
+    if world.version == Version::V9_2 {
+        row["has-dbus-vmstate"] = json!(0);
+    }
+    Ok(row)
 }
 
 /// `POST …/migrate`

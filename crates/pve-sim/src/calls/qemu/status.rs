@@ -13,7 +13,7 @@ use crate::world::guest::{Guest, Process};
 use crate::world::{World, no_config};
 
 /// How often a worker looks whether a guest has stopped.
-const POLL: Duration = Duration::from_secs(1);
+const POLL: Duration = Duration::from_millis(500);
 /// How long a shutdown waits when no time is given. Source: `_do_vm_stop`.
 const SHUTDOWN_SECONDS: u64 = 60;
 
@@ -50,7 +50,12 @@ pub(crate) fn current(call: &mut Call<'_>) -> Result<Value, Fail> {
         row.insert("agent".into(), json!(1));
     }
     if guest.process.is_some() {
-        row.insert("nics".into(), json!({}));
+        let taps = guest.config.keys().filter_map(|key| match split_index(key) {
+            Some(("net", index)) => Some(format!("tap{}i{index}", guest.vmid)),
+            _ => None,
+        });
+        let nics = taps.map(|tap| (tap, json!({"netin": 0, "netout": 0})));
+        row.insert("nics".into(), Value::Object(nics.collect()));
         if world.version == Version::V9_2 {
             for name in ["cpusome", "cpufull", "iosome", "iofull", "memorysome", "memoryfull"] {
                 row.insert(format!("pressure{name}"), json!(0));
