@@ -1,7 +1,7 @@
 //! Beginning workflows.
 
 use engine::{NewWorkflow, WorkflowId};
-use model::Operation;
+use model::{Operation, OperationState};
 
 use super::claims::{self, Taken};
 use super::{Standing, root_of};
@@ -16,7 +16,7 @@ pub struct Start {
     /// The workflow.
     pub workflow: NewWorkflow,
     /// The operation that users follow, with the workflow's id. It begins as
-    /// queued, whatever it says.
+    /// running, or as queued when it waits for a claim, whatever it says.
     pub operation: Option<Operation>,
     /// Committed with it.
     pub changes: Vec<Change>,
@@ -38,7 +38,11 @@ pub(crate) async fn start(tx: &mut Tx, start: Start) -> Result<(), Error> {
         Taken::Held { by } => return Err(Error::ClaimHeld { by: root_of(tx, by).await? }),
     };
     insert(tx, &workflow, standing, None).await?;
-    if let Some(operation) = operation {
+    if let Some(mut operation) = operation {
+        operation.state = match standing {
+            Standing::Queued => OperationState::Queued,
+            _ => OperationState::Running,
+        };
         if operation.id != workflow.id.as_operation() {
             return Err(Error::Constraint("an operation has the id of its workflow".to_owned()));
         }

@@ -89,7 +89,7 @@ pub(crate) async fn list(
     rows.iter().map(read).collect()
 }
 
-/// Adds the row of an operation that nobody has begun.
+/// Adds the row of an operation.
 pub(crate) async fn insert(tx: &mut Tx, operation: &Operation) -> Result<(), Error> {
     let insert = "INSERT INTO operations (id, kind, instance, instance_name, project, asked_by,
             state, reason, left_behind, created_at, ended_at)
@@ -101,7 +101,7 @@ pub(crate) async fn insert(tx: &mut Tx, operation: &Operation) -> Result<(), Err
         operation.instance_name.as_str().into(),
         text(&operation.project),
         operation.asked_by.as_str().into(),
-        word(&OperationState::Queued)?,
+        word(&operation.state)?,
         operation.created_at.into(),
     ];
     tx.db.execute(insert, &parameters).await?;

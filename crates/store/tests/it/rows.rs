@@ -284,3 +284,21 @@ async fn events_are_listed_newest_first() {
     assert_eq!(texts(None, 2).await, ["three", "two"]);
     assert_eq!(texts(Some(instance.id), 9).await, ["two"]);
 }
+
+#[tokio::test]
+async fn an_update_decided_on_an_older_row_changes_nothing() {
+    let world = World::new().await;
+    let instance = insert(&world).await;
+    let seen = world.store.instance(instance.id).await.unwrap().unwrap().sequence;
+    let lost = |sequence| InstanceUpdate {
+        phase: Some(Phase::Lost),
+        if_sequence: Some(sequence),
+        ..InstanceUpdate::default()
+    };
+    // An operation that begins meanwhile is a change of the row as well.
+    let operation = world.operate(&instance, model::OperationKind::Start).await.unwrap();
+    let after = change(&world, instance.id, lost(seen)).await;
+    assert_eq!((after.phase, after.operation.unwrap().0), (Phase::Creating, operation));
+    assert!(after.sequence > seen);
+    assert_eq!(change(&world, instance.id, lost(after.sequence)).await.phase, Phase::Lost);
+}
