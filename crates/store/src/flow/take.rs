@@ -78,7 +78,7 @@ async fn record(tx: &mut Tx, row: &Row) -> Result<WorkflowRecord, Error> {
     let is_root = row.opt_text("parent")?.is_none();
     let entries = match row.uint("sequence")? {
         0 if is_root => {
-            operations::goes_on(tx, id.as_operation(), None).await?;
+            operations::begins(tx, id.as_operation()).await?;
             Vec::new()
         }
         0 => Vec::new(),

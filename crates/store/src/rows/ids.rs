@@ -112,7 +112,7 @@ async fn free_between(
     while from <= to {
         let end = from.saturating_add(AT_ONCE - 1).min(to);
         let select = "SELECT value FROM reserved_ids
-            WHERE pool = $1 AND value BETWEEN $2 AND $3 AND (free_at IS NULL AND $4 = $4)";
+            WHERE pool = $1 AND value BETWEEN $2 AND $3 AND (free_at IS NULL OR free_at > $4)";
         let parameters = [pool.into(), int(from)?, int(end)?, tx.now.into()];
         let rows = tx.db.fetch_all(select, &parameters).await?;
         let reserved: Vec<u64> =

@@ -210,7 +210,17 @@ pub(crate) async fn end(
     write(tx, id, View::of_outcome(outcome, superseded_by)).await
 }
 
-/// An operation was taken up for the first time, or goes on after it was stuck.
+/// An operation that was queued is taken up for the first time.
+pub(crate) async fn begins(tx: &mut Tx, id: OperationId) -> Result<(), Error> {
+    let update = "UPDATE operations SET state = $2 WHERE id = $1 AND state = $3";
+    let (running, queued) = (word(&OperationState::Running)?, word(&OperationState::Queued)?);
+    if tx.db.execute(update, &[text(id), running, queued]).await? > 0 {
+        tx.touch(FeedKind::Operation, id);
+    }
+    Ok(())
+}
+
+/// An operation goes on after it was stuck.
 pub(crate) async fn goes_on(
     tx: &mut Tx,
     id: OperationId,

@@ -16,7 +16,7 @@ async fn an_operation_is_shown_as_what_its_journal_says() {
     let world = World::new().await;
     let instance = world.instance();
     let id = world.operate(&instance, OperationKind::Create).await.unwrap();
-    assert_eq!(world.state(id).await, OperationState::Queued);
+    assert_eq!(world.state(id).await, OperationState::Running);
     let epoch = world.epoch().await;
     world.claim(epoch).await;
     assert_eq!(world.state(id).await, OperationState::Running);
