@@ -95,27 +95,25 @@ fn took(from: Option<Time>, to: Option<Time>) -> Option<String> {
     Some(format!("{:.1}s", length.as_secs_f64()))
 }
 
-/// How it ended, in one line.
-pub fn ending(operation: &Operation) -> String {
-    let reason = operation.reason.as_deref().map(clean).unwrap_or_default();
-    let because = |text: &str| match reason.is_empty() {
-        true => text.to_owned(),
-        false => format!("{text}: {reason}"),
-    };
-    let text = match operation.state {
-        OperationState::Succeeded => "succeeded".to_owned(),
-        OperationState::Failed => because("failed, and everything was taken back"),
-        OperationState::Cancelled => "cancelled, and everything was taken back".to_owned(),
-        OperationState::Stuck => because("stuck"),
-        OperationState::Abandoned => because("abandoned"),
-        OperationState::Queued | OperationState::Running | OperationState::Unwinding => {
-            format!("still {}", operation.state)
-        }
-    };
+/// How it ended or where it is, in a few words: `create web-1: failed (3.2s)`.
+pub fn outcome(operation: &Operation) -> String {
     match took(Some(operation.created_at), operation.ended_at) {
-        Some(time) => format!("{}: {text} ({time})", title(operation)),
-        None => format!("{}: {text}", title(operation)),
+        Some(time) => format!("{}: {} ({time})", title(operation), operation.state),
+        None => format!("{}: {}", title(operation), operation.state),
     }
+}
+
+/// How it ended, with the reason.
+pub fn ending(operation: &Operation) -> String {
+    let taken_back = matches!(operation.state, OperationState::Failed | OperationState::Cancelled);
+    let mut text = outcome(operation);
+    if let Some(reason) = &operation.reason {
+        text.push_str(&format!(": {}", clean(reason)));
+    }
+    if taken_back {
+        text.push_str("; everything was taken back");
+    }
+    text
 }
 
 /// What is worth a word about a step besides its state.
@@ -201,7 +199,7 @@ impl<W: Write> Sink for Plain<W> {
     }
 
     fn finish(&mut self, operation: &Operation) {
-        self.line(&ending(operation));
+        self.line(&outcome(operation));
     }
 }
 
@@ -296,7 +294,7 @@ impl Sink for Live {
             bar.abandon();
         }
         if let Some(head) = &self.head {
-            head.set_message(ending(operation));
+            head.set_message(outcome(operation));
             head.abandon();
         }
     }

@@ -82,7 +82,7 @@ create web-1: clone running
 create web-1: clone waiting - 40 %, 40 of 100
 create web-1: place undone
 create web-1: clone failed - storage full
-create web-1: failed, and everything was taken back: storage full (3.2s)
+create web-1: failed (3.2s)
 ";
     assert_eq!(String::from_utf8(out).unwrap(), expected);
 }
@@ -91,7 +91,10 @@ create web-1: failed, and everything was taken back: storage full (3.2s)
 fn a_stuck_operation_says_why() {
     let mut end = operation(OperationState::Stuck, Vec::new());
     end.reason = Some("the host is gone".to_owned());
-    assert_eq!(ending(&end), "create web-1: stuck: the host is gone (3.2s)");
+    assert_eq!(ending(&end), "create web-1: stuck (3.2s): the host is gone");
+    end.state = OperationState::Failed;
+    let text = "create web-1: failed (3.2s): the host is gone; everything was taken back";
+    assert_eq!(ending(&end), text);
 }
 
 #[test]

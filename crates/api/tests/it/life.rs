@@ -1,19 +1,12 @@
-//! An instance's life through the typed client, and through the commands.
+//! An instance's life through the typed client.
 
-use std::sync::Arc;
-
-use api::{ConnectionLimits, bind_unix, native, serve};
-use clap::Parser;
-use client::cli::{ADMIN_TOKEN_FILE, Command, Connection, Exit, SOCKET_FILE};
 use client::wire::{
     CreateInstance, InstanceQuery, InstanceState, NewFlavour, Operation, OperationQuery,
     OperationState, Reboot, Shutdown, StepState,
 };
 use client::{Client, progress};
-use model::time::SystemClock;
 use model::{InstanceId, OperationId, Role};
 use provider::memory::{Call, Fault, FaultKind};
-use tokio_util::sync::CancellationToken;
 
 use crate::support::{Doors, call};
 
@@ -154,7 +147,7 @@ async fn an_image_and_a_flavour_go_by_name_or_id() {
     assert!(client.flavours().await.unwrap().is_empty());
 }
 
-fn refuse(call: Call) -> Fault {
+pub fn refuse(call: Call) -> Fault {
     let denied = provider::Rejection::Denied(Some("VM.Clone".to_owned()));
     Fault::on(call, FaultKind::Refuse(denied, "no permission".to_owned())).forever()
 }
@@ -176,59 +169,6 @@ async fn a_failed_creation_says_why() {
     assert_eq!(again.code(), Some("conflict"), "{again:?}");
     let not_stuck = client.resume_operation(end.id).await.unwrap_err();
     assert_eq!(not_stuck.code(), Some("conflict"), "{not_stuck:?}");
-}
-
-#[derive(Debug, Parser)]
-struct Program {
-    #[command(flatten)]
-    connection: Connection,
-    #[command(subcommand)]
-    command: Command,
-}
-
-async fn innkeeper(state: &std::path::Path, line: &str) -> u8 {
-    let words = ["innkeeper", "--state", state.to_str().unwrap(), "--output", "json"];
-    let program = Program::try_parse_from(words.into_iter().chain(line.split(' '))).unwrap();
-    let exit: Exit = client::cli::run(&program.connection, program.command, None).await;
-    exit as u8
-}
-
-#[tokio::test]
-async fn commands_end_with_their_exit_codes_over_the_socket() {
-    let doors = Doors::open().await;
-    let state = tempfile::tempdir().unwrap();
-    let socket = bind_unix(&state.path().join(SOCKET_FILE)).await.unwrap();
-    let clock = Arc::new(SystemClock::new());
-    let house = Arc::clone(&doors.test.house);
-    let router = native::router(house, clock, native::Limits::default()).unwrap();
-    let shutdown = CancellationToken::new();
-    let limits = ConnectionLimits::default();
-    let served = tokio::spawn(serve(socket, router, limits, shutdown.clone()));
-    let token = doors.token("default", Role::Member, None).await;
-    std::fs::write(state.path().join(ADMIN_TOKEN_FILE), format!("{token}\n")).unwrap();
-
-    let state_path = state.path().to_owned();
-    let run = async |line: &str| innkeeper(&state_path, line).await;
-    let create = "instance create web-1 --image debian --cores 1 --memory 1G --wait";
-    assert_eq!(run(create).await, 0);
-    assert_eq!(run("instance list").await, 0);
-    assert_eq!(run("instance show web-1").await, 0);
-    assert_eq!(run("instance stop web-1 --wait").await, 0);
-    assert_eq!(run("operation list --settled").await, 0);
-    assert_eq!(run("instance show nobody").await, 3);
-    assert_eq!(run("instance create a --image nope --cores 1 --memory 1G").await, 2);
-    assert_eq!(run("flavour create small --cores 1 --memory 1G").await, 5);
-    doors.test.cloud.faults().add(refuse(Call::Apply));
-    assert_eq!(run("instance create web-2 --image debian --cores 1 --memory 1G --wait").await, 1);
-    doors.test.cloud.faults().end();
-    assert_eq!(run("instance delete web-2 --wait").await, 0);
-    assert_eq!(run("instance delete web-1 --wait").await, 0);
-    assert!(doors.test.cloud.guests().is_empty());
-    std::fs::write(state.path().join(ADMIN_TOKEN_FILE), "ink_forged").unwrap();
-    assert_eq!(run("image list").await, 5);
-    shutdown.cancel();
-    served.await.unwrap();
-    assert_eq!(run("image list").await, 6);
 }
 
 #[tokio::test]

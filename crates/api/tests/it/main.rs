@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod callers;
+mod commands;
 mod life;
 mod metadata;
 mod openapi;

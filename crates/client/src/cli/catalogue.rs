@@ -5,7 +5,7 @@ use model::ByteCount;
 use serde_json::json;
 
 use super::exit::{Exit, Failure};
-use super::output::{Format, Table, ago, print, print_json};
+use super::output::{Format, Screen, Table, ago};
 use crate::Client;
 use crate::size::{parse_size, show_size};
 use crate::wire::{FlavourList, ImageList, NewFlavour};
@@ -44,13 +44,13 @@ pub enum FlavourCommand {
 
 pub(super) async fn run_image(
     client: &Client,
-    format: Format,
+    screen: &mut Screen,
     command: ImageCommand,
 ) -> Result<Exit, Failure> {
     let ImageCommand::List = command;
     let images = client.images().await?;
-    if format == Format::Json {
-        return print_json(&ImageList { images });
+    if screen.is_json() {
+        return screen.json(&ImageList { images });
     }
     let mut table = Table::new(&[
         ("NAME", 0),
@@ -70,19 +70,19 @@ pub(super) async fn run_image(
             image.id.to_string(),
         ]);
     }
-    table.print("no images; on Proxmox VE, images are templates that Innkeeper may see")
+    screen.table(&table, "no images; on Proxmox VE, images are templates that Innkeeper may see")
 }
 
 pub(super) async fn run_flavour(
     client: &Client,
-    format: Format,
+    screen: &mut Screen,
     command: FlavourCommand,
 ) -> Result<Exit, Failure> {
     match command {
         FlavourCommand::List => {
             let flavours = client.flavours().await?;
-            if format == Format::Json {
-                return print_json(&FlavourList { flavours });
+            if screen.is_json() {
+                return screen.json(&FlavourList { flavours });
             }
             let mut table =
                 Table::new(&[("NAME", 0), ("CORES", 0), ("MEMORY", 0), ("DISK", 0), ("ID", 1)]);
@@ -95,7 +95,7 @@ pub(super) async fn run_flavour(
                     flavour.id.to_string(),
                 ]);
             }
-            table.print("no flavours")
+            screen.table(&table, "no flavours")
         }
         FlavourCommand::Create { name, cores, memory, disk } => {
             let request = NewFlavour {
@@ -105,9 +105,11 @@ pub(super) async fn run_flavour(
                 disk_bytes: disk.map(ByteCount::as_bytes),
             };
             let flavour = client.create_flavour(&request).await?;
-            match format {
-                Format::Json => print_json(&flavour),
-                Format::Table => print(&format!("flavour {} ({})\n", flavour.name, flavour.id)),
+            match screen.format {
+                Format::Json => screen.json(&flavour),
+                Format::Table => {
+                    screen.print(&format!("flavour {} ({})\n", flavour.name, flavour.id))
+                }
             }
         }
         FlavourCommand::Delete { flavour } => {
@@ -119,9 +121,9 @@ pub(super) async fn run_flavour(
                 return Err(Failure::new(Exit::NotFound, message).hint("innkeeper flavour list"));
             };
             client.delete_flavour(found.id).await?;
-            match format {
-                Format::Json => print_json(&json!({ "deleted": found.id })),
-                Format::Table => print(&format!("flavour {} is deleted\n", found.name)),
+            match screen.format {
+                Format::Json => screen.json(&json!({ "deleted": found.id })),
+                Format::Table => screen.print(&format!("flavour {} is deleted\n", found.name)),
             }
         }
     }

@@ -50,9 +50,11 @@ pub struct Failure {
     pub exit: Exit,
     /// What happened.
     pub message: String,
+    /// What is left behind.
+    pub left: Vec<String>,
     /// What to do next.
     pub hint: Option<String>,
-    code: String,
+    code: Box<str>,
     request_id: Option<String>,
 }
 
@@ -69,8 +71,8 @@ impl Failure {
             Exit::Unavailable => "unavailable",
             Exit::Stuck => "stuck",
         };
-        let (message, code) = (message.into(), code.to_owned());
-        Self { exit, message, hint: None, code, request_id: None }
+        let (message, code) = (message.into(), Box::from(code));
+        Self { exit, message, left: Vec::new(), hint: None, code, request_id: None }
     }
 
     /// With what to do next.
@@ -85,6 +87,9 @@ impl Failure {
         match format {
             Format::Table => {
                 let mut text = format!("error: {}\n", clean(&self.message));
+                for left in &self.left {
+                    let _ = writeln!(text, "  left: {}", clean(left));
+                }
                 if let Some(hint) = &self.hint {
                     let _ = writeln!(text, "  next: {hint}");
                 }
@@ -92,6 +97,9 @@ impl Failure {
             }
             Format::Json => {
                 let mut error = json!({ "code": self.code, "message": self.message });
+                if !self.left.is_empty() {
+                    error["left"] = json!(self.left);
+                }
                 if let Some(hint) = &self.hint {
                     error["next"] = json!(hint);
                 }
@@ -101,10 +109,6 @@ impl Failure {
                 format!("{}\n", json!({ "error": error }))
             }
         }
-    }
-
-    pub(super) fn print(&self, format: Format) {
-        eprint!("{}", self.render(format));
     }
 }
 
@@ -139,14 +143,14 @@ impl From<Error> for Failure {
                 let exit = exit_of(&detail.code);
                 let mut failure = Self::new(exit, detail.message.clone());
                 failure.hint = match (&detail.operation, exit, detail.code.as_str()) {
-                    (Some(operation), ..) => Some(format!("innkeeper operation watch {operation}")),
+                    (Some(operation), ..) => Some(format!("innkeeper operation show {operation}")),
                     (None, Exit::Denied, "unauthenticated") => Some(TOKEN_HELP.to_owned()),
                     (None, Exit::Failed, _) => {
                         Some(format!("the server's log has more under {}", detail.request_id))
                     }
                     _ => None,
                 };
-                failure.code.clone_from(&detail.code);
+                failure.code = Box::from(detail.code.as_str());
                 failure.request_id = Some(detail.request_id);
                 failure
             }
@@ -173,14 +177,12 @@ pub(super) fn settled(operation: &Operation) -> Result<Exit, Failure> {
     match operation.state {
         OperationState::Succeeded => Ok(Exit::Success),
         OperationState::Stuck => {
-            let left = match operation.left.is_empty() {
-                true => String::new(),
-                false => format!("; left: {}", operation.left.join("; ")),
-            };
             let hint = format!(
-                "mend the cause, then `innkeeper operation resume {id}`; or `innkeeper operation abandon {id}`"
+                "mend the cause, then innkeeper operation resume {id} (or abandon it, or delete the instance)"
             );
-            Err(Failure::new(Exit::Stuck, format!("{ending}{left}")).hint(hint))
+            let mut failure = Failure::new(Exit::Stuck, ending).hint(hint);
+            failure.left.clone_from(&operation.left);
+            Err(failure)
         }
         _ => {
             Err(Failure::new(Exit::Failed, ending)

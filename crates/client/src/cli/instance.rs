@@ -8,7 +8,7 @@ use model::{ByteCount, InstanceId, OperationId};
 
 use super::exit::{Exit, Failure, settled};
 use super::operation::follow;
-use super::output::{Format, Table, ago, print, print_json, seconds, sheet};
+use super::output::{Format, Screen, Table, ago, seconds, sheet};
 use crate::Client;
 use crate::size::{parse_size, show_size};
 use crate::wire::{
@@ -122,42 +122,42 @@ pub struct CreateArgs {
 
 pub(super) async fn run(
     client: &Client,
-    format: Format,
+    screen: &mut Screen,
     command: InstanceCommand,
 ) -> Result<Exit, Failure> {
     match command {
         InstanceCommand::List { name, in_state } => {
             let query = InstanceQuery { name, state: in_state, ..InstanceQuery::default() };
             let instances = client.all_instances(&query).await?;
-            match format {
-                Format::Json => print_json(&InstanceList { instances, next: None }),
-                Format::Table => list(instances),
+            match screen.format {
+                Format::Json => screen.json(&InstanceList { instances, next: None }),
+                Format::Table => list(screen, instances),
             }
         }
-        InstanceCommand::Show { instance } => show(format, &resolve(client, &instance).await?),
-        InstanceCommand::Create(args) => create(client, format, *args).await,
+        InstanceCommand::Show { instance } => show(screen, &resolve(client, &instance).await?),
+        InstanceCommand::Create(args) => create(client, screen, *args).await,
         InstanceCommand::Start(args) => {
             let id = resolve_id(client, &args.instance).await?;
-            accepted(client, format, &args, "start", client.start_instance(id).await?).await
+            accepted(client, screen, &args, "start", client.start_instance(id).await?).await
         }
         InstanceCommand::Stop(args) => {
             let id = resolve_id(client, &args.instance).await?;
-            accepted(client, format, &args, "stop", client.stop_instance(id).await?).await
+            accepted(client, screen, &args, "stop", client.stop_instance(id).await?).await
         }
         InstanceCommand::Shutdown { power, timeout, force } => {
             let id = resolve_id(client, &power.instance).await?;
             let request = Shutdown { timeout_seconds: timeout, force };
             let answer = client.shutdown_instance(id, &request).await?;
-            accepted(client, format, &power, "shutdown", answer).await
+            accepted(client, screen, &power, "shutdown", answer).await
         }
         InstanceCommand::Reboot { power, timeout } => {
             let id = resolve_id(client, &power.instance).await?;
             let answer = client.reboot_instance(id, &Reboot { timeout_seconds: timeout }).await?;
-            accepted(client, format, &power, "reboot", answer).await
+            accepted(client, screen, &power, "reboot", answer).await
         }
         InstanceCommand::Delete(args) => {
             let id = resolve_id(client, &args.instance).await?;
-            accepted(client, format, &args, "delete", client.delete_instance(id).await?).await
+            accepted(client, screen, &args, "delete", client.delete_instance(id).await?).await
         }
     }
 }
@@ -192,21 +192,21 @@ async fn resolve_id(client: &Client, text: &str) -> Result<InstanceId, Failure> 
 
 async fn accepted(
     client: &Client,
-    format: Format,
+    screen: &mut Screen,
     args: &PowerArgs,
     verb: &str,
     answer: Accepted,
 ) -> Result<Exit, Failure> {
     if args.wait {
-        let operation = follow(client, format, answer.operation).await?;
-        if format == Format::Json {
-            print_json(&operation)?;
+        let operation = follow(client, screen, answer.operation).await?;
+        if screen.is_json() {
+            screen.json(&operation)?;
         }
         return settled(&operation);
     }
-    match format {
-        Format::Json => print_json(&answer),
-        Format::Table => print(&taken(verb, &args.instance, answer.operation)),
+    match screen.format {
+        Format::Json => screen.json(&answer),
+        Format::Table => screen.print(&taken(verb, &args.instance, answer.operation)),
     }
 }
 
@@ -214,25 +214,29 @@ fn taken(verb: &str, name: &str, operation: OperationId) -> String {
     format!("{verb} of {name} is accepted\n  next: innkeeper operation watch {operation}\n")
 }
 
-async fn create(client: &Client, format: Format, args: CreateArgs) -> Result<Exit, Failure> {
+async fn create(client: &Client, screen: &mut Screen, args: CreateArgs) -> Result<Exit, Failure> {
     let (name, wait) = (args.name.clone(), args.wait);
     let answer = client.create_instance(&request(args)?).await?;
     if !wait {
-        return match format {
-            Format::Json => print_json(&answer),
+        return match screen.format {
+            Format::Json => screen.json(&answer),
             Format::Table => {
                 let id = answer.instance;
-                print(&format!("instance {id}\n{}", taken("create", &name, answer.operation)))
+                screen
+                    .print(&format!("instance {id}\n{}", taken("create", &name, answer.operation)))
             }
         };
     }
-    let operation = follow(client, format, answer.operation).await?;
-    // A failed creation leaves a row that says why; a delete in between leaves
-    // nothing to show.
-    if let Ok(instance) = client.instance(answer.instance).await {
-        show(format, &instance)?;
+    let operation = follow(client, screen, answer.operation).await?;
+    let ended = settled(&operation);
+    // A program gets the instance also when its creation failed: its row says
+    // why. A delete in between leaves nothing to show.
+    if (ended.is_ok() || screen.is_json())
+        && let Ok(instance) = client.instance(answer.instance).await
+    {
+        show(screen, &instance)?;
     }
-    settled(&operation)
+    ended
 }
 
 fn request(args: CreateArgs) -> Result<CreateInstance, Failure> {
@@ -298,7 +302,7 @@ fn read_keys(file: &Path) -> Result<Vec<String>, Failure> {
     }
 }
 
-fn list(instances: Vec<Instance>) -> Result<Exit, Failure> {
+fn list(screen: &mut Screen, instances: Vec<Instance>) -> Result<Exit, Failure> {
     let mut table = Table::new(&[
         ("NAME", 0),
         ("STATE", 0),
@@ -323,12 +327,12 @@ fn list(instances: Vec<Instance>) -> Result<Exit, Failure> {
             instance.id.to_string(),
         ]);
     }
-    table.print("no instances")
+    screen.table(&table, "no instances")
 }
 
-fn show(format: Format, instance: &Instance) -> Result<Exit, Failure> {
-    if format == Format::Json {
-        return print_json(instance);
+fn show(screen: &mut Screen, instance: &Instance) -> Result<Exit, Failure> {
+    if screen.is_json() {
+        return screen.json(instance);
     }
     let addresses: Vec<String> =
         instance.addresses.iter().map(|address| address.ip.to_string()).collect();
@@ -345,7 +349,7 @@ fn show(format: Format, instance: &Instance) -> Result<Exit, Failure> {
         let operation = fault.operation.map(|id| format!(" (operation {id})"));
         format!("{}{}", fault.message, operation.unwrap_or_default())
     });
-    print(&sheet(&[
+    screen.print(&sheet(&[
         ("instance", instance.id.to_string()),
         ("name", instance.name.clone()),
         ("project", instance.project.clone()),

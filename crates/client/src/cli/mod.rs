@@ -16,12 +16,14 @@ use clap::Subcommand;
 
 pub use connection::{ADMIN_TOKEN_FILE, Connection, SOCKET_FILE};
 pub use exit::{EXIT_CODES, Exit, Failure};
-pub use output::{Format, clean};
+pub use output::{Format, Screen, clean};
 
 use catalogue::{FlavourCommand, ImageCommand};
 use instance::InstanceCommand;
 use operation::OperationCommand;
 use token::TokenCommand;
+
+use crate::Client;
 
 /// What to ask the server for.
 #[derive(Debug, Subcommand)]
@@ -50,19 +52,31 @@ pub enum Command {
 pub async fn run(connection: &Connection, command: Command, default_state: Option<&Path>) -> Exit {
     let format = connection.output;
     let result = match connection.client(&|name| std::env::var(name).ok(), default_state) {
-        Ok(client) => match command {
-            Command::Instance(command) => instance::run(&client, format, command).await,
-            Command::Operation(command) => operation::run(&client, format, command).await,
-            Command::Image(command) => catalogue::run_image(&client, format, command).await,
-            Command::Flavour(command) => catalogue::run_flavour(&client, format, command).await,
-            Command::Token(command) => token::run(&client, format, command).await,
-        },
+        Ok(client) => run_with(&client, command, &mut Screen::stdout(format)).await,
         Err(failure) => Err(failure),
     };
     result.unwrap_or_else(|failure| {
-        failure.print(format);
+        eprint!("{}", failure.render(format));
         failure.exit
     })
+}
+
+/// Carries a command out with this client and its result on this screen.
+///
+/// # Errors
+/// [`Failure`] with its exit code, not printed yet.
+pub async fn run_with(
+    client: &Client,
+    command: Command,
+    screen: &mut Screen,
+) -> Result<Exit, Failure> {
+    match command {
+        Command::Instance(command) => instance::run(client, screen, command).await,
+        Command::Operation(command) => operation::run(client, screen, command).await,
+        Command::Image(command) => catalogue::run_image(client, screen, command).await,
+        Command::Flavour(command) => catalogue::run_flavour(client, screen, command).await,
+        Command::Token(command) => token::run(client, screen, command).await,
+    }
 }
 
 #[cfg(test)]

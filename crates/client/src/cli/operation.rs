@@ -5,7 +5,7 @@ use model::{InstanceId, OperationId};
 use serde_json::json;
 
 use super::exit::{Exit, Failure, settled};
-use super::output::{Format, Table, ago, clean, print, print_json, seconds, sheet};
+use super::output::{Format, Screen, Table, ago, clean, seconds, sheet};
 use crate::Client;
 use crate::progress::{self, Sink};
 use crate::wire::{LIST_MOST, Operation, OperationList, OperationQuery};
@@ -59,7 +59,7 @@ pub enum OperationCommand {
 
 pub(super) async fn run(
     client: &Client,
-    format: Format,
+    screen: &mut Screen,
     command: OperationCommand,
 ) -> Result<Exit, Failure> {
     match command {
@@ -71,27 +71,27 @@ pub(super) async fn run(
             let settled = (running || settled).then_some(settled);
             let query = OperationQuery { instance, settled, limit: Some(limit) };
             let operations = client.operations(&query).await?;
-            match format {
-                Format::Json => print_json(&OperationList { operations }),
-                Format::Table => list(operations),
+            match screen.format {
+                Format::Json => screen.json(&OperationList { operations }),
+                Format::Table => list(screen, operations),
             }
         }
-        OperationCommand::Show { id, log } => show(client, format, id, log).await,
+        OperationCommand::Show { id, log } => show(client, screen, id, log).await,
         OperationCommand::Watch { id } => {
-            let operation = follow(client, format, id).await?;
-            if format == Format::Json {
-                print_json(&operation)?;
+            let operation = follow(client, screen, id).await?;
+            if screen.is_json() {
+                screen.json(&operation)?;
             }
             settled(&operation)
         }
         OperationCommand::Cancel { id } => {
-            changed(format, "cancel is asked for", &client.cancel_operation(id).await?)
+            changed(screen, "cancel is asked for", &client.cancel_operation(id).await?)
         }
         OperationCommand::Resume { id } => {
-            changed(format, "resumed", &client.resume_operation(id).await?)
+            changed(screen, "resumed", &client.resume_operation(id).await?)
         }
         OperationCommand::Abandon { id } => {
-            changed(format, "abandoned", &client.abandon_operation(id).await?)
+            changed(screen, "abandoned", &client.abandon_operation(id).await?)
         }
     }
 }
@@ -99,10 +99,10 @@ pub(super) async fn run(
 /// Follows an operation on standard error; silently when a program reads.
 pub(super) async fn follow(
     client: &Client,
-    format: Format,
+    screen: &mut Screen,
     id: OperationId,
 ) -> Result<Operation, Failure> {
-    let mut sink: Box<dyn Sink + Send> = match format {
+    let mut sink: Box<dyn Sink + Send> = match screen.format {
         Format::Table => progress::for_stderr(),
         Format::Json => Box::new(progress::Silent),
     };
@@ -117,7 +117,7 @@ async fn resolve_past(client: &Client, text: &str) -> Result<InstanceId, Failure
     }
 }
 
-fn list(operations: Vec<Operation>) -> Result<Exit, Failure> {
+fn list(screen: &mut Screen, operations: Vec<Operation>) -> Result<Exit, Failure> {
     let mut table = Table::new(&[
         ("ID", 0),
         ("KIND", 0),
@@ -139,21 +139,21 @@ fn list(operations: Vec<Operation>) -> Result<Exit, Failure> {
             operation.asked_by,
         ]);
     }
-    table.print("no operations")
+    screen.table(&table, "no operations")
 }
 
 async fn show(
     client: &Client,
-    format: Format,
+    screen: &mut Screen,
     id: OperationId,
     log: bool,
 ) -> Result<Exit, Failure> {
     let operation = client.operation(id).await?;
     let log = if log { Some(client.operation_log(id).await?) } else { None };
-    if format == Format::Json {
+    if screen.is_json() {
         return match log {
-            Some(log) => print_json(&json!({ "operation": operation, "log": log.lines })),
-            None => print_json(&operation),
+            Some(log) => screen.json(&json!({ "operation": operation, "log": log.lines })),
+            None => screen.json(&operation),
         };
     }
     let optional = |time: Option<crate::wire::Time>| time.map(|t| t.to_string());
@@ -179,7 +179,7 @@ async fn show(
             text.push_str(&format!("{}  {}\n", line.at, clean(&line.text)));
         }
     }
-    print(&text)
+    screen.print(&text)
 }
 
 fn steps(operation: &Operation) -> Table {
@@ -205,12 +205,16 @@ fn steps(operation: &Operation) -> Table {
     table
 }
 
-fn changed(format: Format, what: &str, operation: &Operation) -> Result<Exit, Failure> {
-    match format {
-        Format::Json => print_json(operation),
-        Format::Table => print(&format!(
-            "{} of {}: {what}\n  next: innkeeper operation watch {}\n",
-            operation.kind, operation.instance_name, operation.id
-        )),
+fn changed(screen: &mut Screen, what: &str, operation: &Operation) -> Result<Exit, Failure> {
+    match screen.format {
+        Format::Json => screen.json(operation),
+        Format::Table => {
+            let next = match operation.state.is_settled() {
+                true => String::new(),
+                false => format!("  next: innkeeper operation watch {}\n", operation.id),
+            };
+            let name = clean(&operation.instance_name);
+            screen.print(&format!("{} of {name}: {what}\n{next}", operation.kind))
+        }
     }
 }

@@ -36,25 +36,56 @@ pub fn clean(text: &str) -> String {
     line
 }
 
-fn unwritable(error: io::Error) -> Failure {
-    Failure::new(Exit::Failed, format!("cannot write the result: {error}"))
+/// Where results go, and how.
+pub struct Screen {
+    pub(super) format: Format,
+    out: Box<dyn Write + Send>,
+    width: Option<usize>,
 }
 
-/// Writes to standard output. A reader that has seen enough (`| head`) is no
-/// failure.
-pub(super) fn print(text: &str) -> Result<Exit, Failure> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(unwritable(error)),
-        _ => Ok(Exit::Success),
+impl Screen {
+    /// Standard output, as wide as the terminal when it is one.
+    pub fn stdout(format: Format) -> Self {
+        let terminal = io::stdout().is_terminal();
+        let size = terminal.then(|| console::Term::stdout().size_checked()).flatten();
+        let width = size.map(|(_, columns)| usize::from(columns));
+        Self { format, out: Box::new(io::stdout()), width }
     }
-}
 
-/// The API's own answer.
-pub(super) fn print_json(value: &impl Serialize) -> Result<Exit, Failure> {
-    let text = serde_json::to_string_pretty(value)
-        .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-    print(&format!("{text}\n"))
+    /// Somewhere else. Tables are cut to `width` columns when it is given.
+    pub fn new(format: Format, out: impl Write + Send + 'static, width: Option<usize>) -> Self {
+        Self { format, out: Box::new(out), width }
+    }
+
+    pub(super) fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// A reader that has seen enough (`| head`) is no failure.
+    pub(super) fn print(&mut self, text: &str) -> Result<Exit, Failure> {
+        match self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(Failure::new(Exit::Failed, format!("cannot write the result: {error}")))
+            }
+            _ => Ok(Exit::Success),
+        }
+    }
+
+    /// The API's own answer.
+    pub(super) fn json(&mut self, value: &impl Serialize) -> Result<Exit, Failure> {
+        let text = serde_json::to_string_pretty(value)
+            .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+        self.print(&format!("{text}\n"))
+    }
+
+    /// The table, or a sentence on standard error when it has no rows.
+    pub(super) fn table(&mut self, table: &Table, empty: &str) -> Result<Exit, Failure> {
+        if table.rows.is_empty() {
+            eprintln!("{empty}");
+            return Ok(Exit::Success);
+        }
+        self.print(&table.render(self.width))
+    }
 }
 
 /// How long ago this was, by this machine's clock.
@@ -135,17 +166,6 @@ impl Table {
             text.push_str(&format!("(not shown for want of width: {})\n", hidden.join(", ")));
         }
         text
-    }
-
-    /// Prints it, or a sentence when it has no rows.
-    pub(super) fn print(&self, empty: &str) -> Result<Exit, Failure> {
-        if self.rows.is_empty() {
-            eprintln!("{empty}");
-            return Ok(Exit::Success);
-        }
-        let terminal = io::stdout().is_terminal();
-        let width = terminal.then(|| console::Term::stdout().size_checked()).flatten();
-        print(&self.render(width.map(|(_, columns)| usize::from(columns))))
     }
 }
 

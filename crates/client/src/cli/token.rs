@@ -8,7 +8,7 @@ use model::{Clock, TokenId};
 use serde_json::json;
 
 use super::exit::{Exit, Failure};
-use super::output::{Format, Table, ago, print, print_json};
+use super::output::{Format, Screen, Table, ago};
 use crate::Client;
 use crate::size::parse_duration;
 use crate::wire::{NewToken, Role, Time, Token};
@@ -61,7 +61,7 @@ pub enum TokenCommand {
 
 pub(super) async fn run(
     client: &Client,
-    format: Format,
+    screen: &mut Screen,
     command: TokenCommand,
 ) -> Result<Exit, Failure> {
     match command {
@@ -69,8 +69,8 @@ pub(super) async fn run(
             let expires_at = expires_in.map(|wait| Time(SystemClock::new().now().plus(wait)));
             let request = NewToken { name, project, role: role.into(), expires_at };
             let created = client.create_token(&request).await?;
-            if format == Format::Json {
-                return print_json(&created);
+            if screen.is_json() {
+                return screen.json(&created);
             }
             // The secret alone on standard output, so that it can be redirected
             // to a file.
@@ -79,12 +79,12 @@ pub(super) async fn run(
                 "token {} ({}, project {}, {}); its secret is shown only now:",
                 token.name, token.role, token.project, token.id
             );
-            print(&format!("{}\n", created.secret.expose()))
+            screen.print(&format!("{}\n", created.secret.expose()))
         }
         TokenCommand::List => {
             let list = client.tokens().await?;
-            if format == Format::Json {
-                return print_json(&list);
+            if screen.is_json() {
+                return screen.json(&list);
             }
             let mut table = Table::new(&[
                 ("NAME", 0),
@@ -99,13 +99,13 @@ pub(super) async fn run(
                 let (role, id) = (token.role.to_string(), token.id.to_string());
                 table.row([token.name, token.project, role, state, age, id]);
             }
-            table.print("no tokens")
+            screen.table(&table, "no tokens")
         }
         TokenCommand::Revoke { id } => {
             client.revoke_token(id).await?;
-            match format {
-                Format::Json => print_json(&json!({ "revoked": id })),
-                Format::Table => print(&format!("token {id} is revoked\n")),
+            match screen.format {
+                Format::Json => screen.json(&json!({ "revoked": id })),
+                Format::Table => screen.print(&format!("token {id} is revoked\n")),
             }
         }
     }
