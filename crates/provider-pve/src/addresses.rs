@@ -93,7 +93,7 @@ mod tests {
             {"name":"docker0","hardware-address":"02:42:00:00:00:01","ip-addresses":[{"ip-address":"172.17.0.1"}]},
             {"name":"eth1","hardware-address":"bc:24:11:00:00:02","ip-addresses":[{"ip-address":"10.0.1.5"}]},
             {"name":"eth0","hardware-address":"bc:24:11:00:00:01","ip-addresses":[
-                {"ip-address":"fe80::1"},{"ip-address":"10.0.0.5"},{"ip-address":"2001:db8::5"},{"ip-address":"junk"}]},
+                {"ip-address":"fe80::1"},{"ip-address":"10.0.0.5"},{"ip-address":"2001:db8::5"},{"ip-address":"junk"},{"ip-address":"127.0.0.2"}]},
             {"name":"down","hardware-address":"bc:24:11:00:00:01"}]"#,
         )
         .unwrap();
