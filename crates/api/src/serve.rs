@@ -46,6 +46,9 @@ impl Default for ConnectionLimits {
 }
 
 /// Serves `router` until `shutdown`, then lets the requests under way end.
+///
+/// For TCP, `listener.tap_io(|stream| …)` (`axum::serve::ListenerExt`) is where
+/// `set_nodelay` goes.
 pub async fn serve<L: Listener>(
     mut listener: L,
     router: Router,

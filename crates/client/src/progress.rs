@@ -219,11 +219,11 @@ impl Live {
     fn style(state: Option<StepState>) -> ProgressStyle {
         let template = match state {
             None => "{msg}",
-            Some(state) if is_active(state) => "  {spinner} {prefix} {msg} {elapsed:.dim}",
-            Some(StepState::Done) => "  ✓ {prefix} {msg}",
-            Some(StepState::Failed) => "  ✗ {prefix} {msg}",
-            Some(StepState::Undone) => "  ↶ {prefix} {msg}",
-            Some(_) => "  · {prefix} {msg}",
+            Some(state) if is_active(state) => "  {spinner} {prefix} {elapsed} {wide_msg}",
+            Some(StepState::Done) => "  ✓ {prefix} {wide_msg}",
+            Some(StepState::Failed) => "  ✗ {prefix} {wide_msg}",
+            Some(StepState::Undone) => "  ↶ {prefix} {wide_msg}",
+            Some(_) => "  · {prefix} {wide_msg}",
         };
         ProgressStyle::with_template(template)
             .unwrap_or_else(|_| ProgressStyle::default_spinner())

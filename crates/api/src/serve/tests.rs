@@ -50,6 +50,17 @@ async fn a_client_that_stalls_in_its_head_is_cut() {
 }
 
 #[tokio::test]
+async fn an_idle_connection_is_closed() {
+    let limits =
+        ConnectionLimits { head_timeout: Duration::from_millis(200), ..Default::default() };
+    let served = served(limits).await;
+    let begun = std::time::Instant::now();
+    let answer = exchange(served.address, "GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert!(answer.ends_with("hello"), "{answer}");
+    assert!(begun.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
 async fn too_many_or_too_long_headers_are_refused() {
     let served = served(ConnectionLimits::default()).await;
     let many = "x: y\r\n".repeat(100);

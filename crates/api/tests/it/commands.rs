@@ -1,8 +1,7 @@
 //! The commands over the door's Unix socket.
 
-use std::io::Write;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use api::{ConnectionLimits, bind_unix, native, serve};
 use clap::Parser;
@@ -14,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::life::refuse;
-use crate::support::Doors;
+use crate::support::{Doors, Paper};
 
 #[derive(Debug, Parser)]
 struct Program {
@@ -22,20 +21,6 @@ struct Program {
     connection: Connection,
     #[command(subcommand)]
     command: Command,
-}
-
-#[derive(Clone, Default)]
-struct Paper(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Paper {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 /// What a command printed, its exit code, and its error.
@@ -55,7 +40,7 @@ async fn innkeeper(state: &Path, line: &str) -> Ran {
         Ok(client) => client::cli::run_with(&client, program.command, &mut screen).await,
         Err(failure) => Err(failure),
     };
-    let out = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
+    let out = paper.text();
     match result {
         Ok(exit) => Ran { out, exit: exit as u8, error: String::new() },
         Err(failure) => Ran { out, exit: failure.exit as u8, error: failure.render(format) },

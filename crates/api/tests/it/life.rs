@@ -1,14 +1,21 @@
 //! An instance's life through the typed client.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::{ConnectionLimits, native, serve};
 use client::wire::{
     CreateInstance, InstanceQuery, InstanceState, NewFlavour, Operation, OperationQuery,
     OperationState, Reboot, Shutdown, StepState,
 };
-use client::{Client, progress};
+use client::{Client, Endpoint, Settings, progress};
+use model::time::SystemClock;
 use model::{InstanceId, OperationId, Role};
-use provider::memory::{Call, Fault, FaultKind};
+use provider::memory::{Call, Durations, Fault, FaultKind};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
-use crate::support::{Doors, call};
+use crate::support::{Doors, Paper, call};
 
 fn request(name: &str) -> CreateInstance {
     let mut request = CreateInstance::new(name, "debian");
@@ -190,4 +197,43 @@ async fn a_stuck_operation_can_be_resumed() {
     let end = ended(&client, stuck.id).await;
     assert_eq!(end.state, OperationState::Failed, "{end:?}");
     assert!(doors.test.cloud.guests().is_empty());
+}
+
+#[tokio::test]
+async fn an_operation_is_followed_through_a_restart_of_the_server() {
+    let doors = Doors::open().await;
+    doors
+        .test
+        .cloud
+        .set_durations(Durations { clone: Duration::from_secs(2), ..Default::default() });
+    let clock = Arc::new(SystemClock::new());
+    let house = Arc::clone(&doors.test.house);
+    let router = native::router(house, clock, native::Limits::default()).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let token = doors.token("default", Role::Member, None).await;
+    let endpoint = Endpoint::parse_url(&format!("http://{address}")).unwrap();
+    let client = Client::new(Settings::new(endpoint, Some(token.into()))).unwrap();
+    let limits = ConnectionLimits::default();
+    let shutdown = CancellationToken::new();
+    let first = tokio::spawn(serve(listener, router.clone(), limits, shutdown.clone()));
+    let accepted = client.create_instance(&request("web-1")).await.unwrap();
+    let paper = Paper::default();
+    let mut sink = progress::Plain::new(paper.clone());
+    let follower = client.clone();
+    let followed =
+        tokio::spawn(
+            async move { progress::follow(&follower, accepted.operation, &mut sink).await },
+        );
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    shutdown.cancel();
+    first.await.unwrap();
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let listener = TcpListener::bind(address).await.unwrap();
+    let second = tokio::spawn(serve(listener, router, limits, CancellationToken::new()));
+    assert_eq!(followed.await.unwrap().unwrap().state, OperationState::Succeeded);
+    let text = paper.text();
+    assert!(text.contains("the operation goes on, trying again"), "{text}");
+    assert!(text.contains("the server answers again"), "{text}");
+    second.abort();
 }

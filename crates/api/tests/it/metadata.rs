@@ -89,7 +89,7 @@ async fn a_seed_dies_with_its_instance() {
 
 #[tokio::test]
 async fn a_log_holds_only_the_beginning_of_a_token() {
-    let log = crate::support::Log::default();
+    let log = crate::support::Paper::default();
     let doors = Doors::open().await;
     let client = doors.client("default", Role::Member).await;
     let (_, _, token) = guest(&doors, &client).await;

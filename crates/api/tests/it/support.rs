@@ -150,11 +150,11 @@ pub async fn call(
     raw(address, request.as_bytes()).await
 }
 
-/// What is logged on this thread.
+/// What is written to it can be read.
 #[derive(Clone, Default)]
-pub struct Log(Arc<Mutex<Vec<u8>>>);
+pub struct Paper(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Log {
+impl Write for Paper {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -165,12 +165,12 @@ impl Write for Log {
     }
 }
 
-impl Log {
+impl Paper {
     pub fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 
-    /// Until the guard is dropped.
+    /// Takes what is logged on this thread, until the guard is dropped.
     pub fn listen(&self) -> tracing::subscriber::DefaultGuard {
         let log = self.clone();
         let writer = move || log.clone();
