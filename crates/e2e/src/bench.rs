@@ -16,6 +16,7 @@ use model::{
 use provisioner::{Core, House, HouseSettings, Observer, ProviderWatch, registry};
 use store::{Settings, Store, Synchronous};
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 
 use crate::crash::{CrashStore, Interruption, Moment};
 use crate::world::{MakeWorld, World};
@@ -33,6 +34,34 @@ fn scratch() -> Result<TempDir> {
     let folder = if memory.is_dir() { memory } else { std::env::temp_dir() };
     tempfile::Builder::new().prefix("innkeeper-").tempdir_in(folder).context("no scratch folder")
 }
+
+/// The data base's file in its folder.
+const DATA_BASE: &str = "innkeeper.db";
+
+/// An empty data base with its key, made once: making one takes longer than a
+/// whole case.
+static TEMPLATE: OnceCell<TempDir> = OnceCell::const_new();
+
+async fn template() -> Result<TempDir> {
+    let folder = scratch()?;
+    let clock = Arc::new(ManualClock::at(Timestamp::from_millis(START_MS)));
+    let random = Arc::new(SeededRandom::new(0));
+    let path = folder.path().join(DATA_BASE);
+    Store::open_sqlite(&path, Settings::default(), clock, random).await?.close().await;
+    Ok(folder)
+}
+
+async fn fresh_folder() -> Result<TempDir> {
+    let (template, folder) = (TEMPLATE.get_or_try_init(template).await?, scratch()?);
+    for entry in std::fs::read_dir(template.path())? {
+        let entry = entry?;
+        std::fs::copy(entry.path(), folder.path().join(entry.file_name()))?;
+    }
+    Ok(folder)
+}
+
+/// When every bench begins.
+const START_MS: i64 = 1_800_000_000_000;
 
 /// One process of the house.
 struct Process {
@@ -77,13 +106,13 @@ impl Bench {
     /// # Errors
     /// When the store cannot be opened.
     pub async fn wrapped(make: MakeWorld, seed: u64, wrap: Option<Wrap>) -> Result<Self> {
-        let clock = ManualClock::at(Timestamp::from_millis(1_800_000_000_000));
+        let clock = ManualClock::at(Timestamp::from_millis(START_MS));
         let world = make(&clock).await;
         let mut bench = Self {
             clock,
             world,
             random: Arc::new(SeededRandom::new(seed)),
-            folder: scratch()?,
+            folder: fresh_folder().await?,
             process: None,
             processes: 0,
             wrap,
@@ -109,7 +138,7 @@ impl Bench {
         self.processes += 1;
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         let random: Arc<dyn Random> = self.random.clone();
-        let path = self.folder.path().join("innkeeper.db");
+        let path = self.folder.path().join(DATA_BASE);
         let settings = Settings { synchronous: Synchronous::Off, ..Settings::default() };
         let store =
             Store::open_sqlite(&path, settings, Arc::clone(&clock), Arc::clone(&random)).await?;

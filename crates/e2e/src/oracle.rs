@@ -13,18 +13,32 @@ use crate::bench::Bench;
 /// When the store fails.
 pub async fn everything(bench: &Bench) -> anyhow::Result<Value> {
     let store = bench.store().dump().await?;
-    let mut text = json!({ "store": store, "world": bench.world.dump() }).to_string();
+    let mut everything = json!({ "store": store, "world": bench.world.dump() });
     for instance in bench.store().instances(&store::InstanceFilter::default()).await? {
         for (found, word) in chance(&instance) {
-            let word = format!("{word}-{}", instance.spec.name);
-            // A number that stands for itself becomes a text.
-            for before in [":", ",", "["] {
-                text = text.replace(&format!("{before}{found}"), &format!("{before}\"{word}\""));
-            }
-            text = text.replace(&found, &word);
+            replace(&mut everything, &found, &format!("{word}-{}", instance.spec.name));
         }
     }
-    Ok(serde_json::from_str(&text)?)
+    Ok(everything)
+}
+
+/// Replaces a text in all texts, names and numbers of a value.
+fn replace(value: &mut Value, found: &str, word: &str) {
+    match value {
+        Value::Object(map) => {
+            *map = std::mem::take(map)
+                .into_iter()
+                .map(|(key, mut value)| {
+                    replace(&mut value, found, word);
+                    (key.replace(found, word), value)
+                })
+                .collect();
+        }
+        Value::Array(list) => list.iter_mut().for_each(|value| replace(value, found, word)),
+        Value::String(text) if text.contains(found) => *text = text.replace(found, word),
+        Value::Number(number) if number.to_string() == found => *value = word.into(),
+        _ => {}
+    }
 }
 
 /// The word that stands for an instance's id.
@@ -40,8 +54,6 @@ fn chance(instance: &Instance) -> Vec<(String, &'static str)> {
         for value in native.values() {
             match value {
                 Value::Number(number) if number.as_u64().is_some_and(|n| n >= 1000) => {
-                    // A number stands where a number stood; the name goes with it
-                    // in all other places.
                     found.push((number.to_string(), "ID"));
                 }
                 Value::String(text) if text.len() == 36 => {

@@ -101,7 +101,9 @@ fn has_task(action: &str) -> bool {
 fn effect(action: &str, what: What) -> Option<Effect> {
     let text = |text: &str| text.to_owned();
     Some(match what {
-        What::Refuse => Effect::Refuse { status: 400, text: text("Parameter verification failed.") },
+        What::Refuse => {
+            Effect::Refuse { status: 400, text: text("Parameter verification failed.") }
+        }
         What::Partial if has_task(action) => Effect::TaskFailsPartly(text("out of space")),
         What::TaskFails if has_task(action) => Effect::TaskFails(text("out of space")),
         What::TaskLost if has_task(action) => Effect::TaskVanishes { done: true },
@@ -183,9 +185,8 @@ impl World for ProxmoxWorld {
 /// Takes out what chance and time give: MAC addresses, UUIDs other than that of
 /// the instance's own row, digests, process ids, times, boots.
 fn strip(value: &mut Value) {
-    const CHANCE: [&str; 9] = [
-        "vmgenid", "digest", "pid", "uptime", "meta", "creation", "starttime", "started", "upid",
-    ];
+    const CHANCE: [&str; 9] =
+        ["vmgenid", "digest", "pid", "uptime", "meta", "creation", "starttime", "started", "upid"];
     match value {
         Value::Object(map) => {
             map.retain(|key, _| !CHANCE.contains(&key.as_str()));

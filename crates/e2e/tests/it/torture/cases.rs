@@ -9,7 +9,7 @@ use e2e::oracle::{check_unwound, everything, same};
 use e2e::world::{At, MakeWorld, Trouble, What};
 use engine::{Cause, Outcome};
 use model::random::SeededRandom;
-use model::{Caller, Error, InstanceId, OperationId, Phase, Random};
+use model::{Caller, Error, InstanceId, OperationId, OperationKind, Phase, Random};
 use provisioner::{House, PowerChange};
 use serde_json::Value;
 
@@ -195,6 +195,7 @@ async fn judge(
         outcome = bench.settle(operation).await.map_err(text)?;
     }
     settle_world(bench, case).await.map_err(text)?;
+    nothing_collected(bench, case).await?;
     let after = everything(bench).await.map_err(text)?;
     let row = bench.store().instance(instance).await.map_err(|error| error.to_string())?;
     match &outcome {
@@ -293,12 +294,29 @@ async fn judge_deleted(
     Ok(())
 }
 
+/// Only what comes late may have to be collected: everything else is taken back
+/// by whoever did it.
+async fn nothing_collected(bench: &Bench, case: &Case) -> Result<(), String> {
+    if is_late(case) {
+        return Ok(());
+    }
+    let all = store::OperationFilter { limit: 1000, ..store::OperationFilter::default() };
+    let operations = bench.store().operations(&all).await.map_err(|error| error.to_string())?;
+    match operations.iter().find(|operation| operation.kind == OperationKind::Collect) {
+        Some(operation) => Err(format!("left in the world, and collected: {operation:?}")),
+        None => Ok(()),
+    }
+}
+
+fn is_late(case: &Case) -> bool {
+    case.disturbances.iter().any(|disturbance| {
+        matches!(disturbance, Disturbance::Trouble(Trouble { what: What::Late(_), .. }))
+    })
+}
+
 /// Lets what is late come, and be collected.
 async fn settle_world(bench: &mut Bench, case: &Case) -> anyhow::Result<()> {
-    let late = case.disturbances.iter().any(|disturbance| {
-        matches!(disturbance, Disturbance::Trouble(Trouble { what: What::Late(_), .. }))
-    });
-    let time = if late { 300 } else { 15 };
+    let time = if is_late(case) { 300 } else { 15 };
     bench.rest(Duration::from_secs(time)).await
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use e2e::crash::Moment;
-use e2e::world::{At, MakeWorld, MemoryWorld, Trouble, What};
+use e2e::world::{At, MakeWorld, MemoryWorld, ProxmoxWorld, Trouble, What};
 
 use super::cases::{Baseline, Case, Disturbance, baseline, random_pair, try_run};
 use super::samples::{ALL, Sample};
@@ -110,42 +110,51 @@ async fn run_all(make: MakeWorld, good: &Baseline, seed: u64, cases: Vec<Vec<Dis
 }
 
 fn pairs_to_sample() -> u64 {
-    std::env::var("INNKEEPER_PAIRS").ok().and_then(|text| text.parse().ok()).unwrap_or(40)
+    std::env::var("INNKEEPER_PAIRS").ok().and_then(|text| text.parse().ok()).unwrap_or(25)
 }
 
-macro_rules! over_memory {
-    ($($name:ident: $sample:expr;)*) => {$(
+macro_rules! torture {
+    ($($name:ident: $world:ident, $sample:ident;)*) => {$(
         mod $name {
             use super::*;
 
             #[tokio::test]
             async fn every_fault_at_every_step_ends_lawfully() {
-                matrix(MemoryWorld::make, $sample).await;
+                matrix($world::make, Sample::$sample).await;
             }
 
             #[tokio::test]
             async fn every_fault_while_unwinding_ends_lawfully() {
-                unwinding(MemoryWorld::make, $sample).await;
+                unwinding($world::make, Sample::$sample).await;
             }
 
             #[tokio::test]
             async fn random_pairs_of_faults_end_lawfully() {
-                pairs(MemoryWorld::make, $sample, pairs_to_sample()).await;
+                pairs($world::make, Sample::$sample, pairs_to_sample()).await;
             }
         }
     )*};
 }
 
-over_memory! {
-    create_bare_over_memory: Sample::CreateBare;
-    create_full_over_memory: Sample::CreateFull;
-    start_over_memory: Sample::Start;
-    stop_over_memory: Sample::Stop;
-    shutdown_over_memory: Sample::Shutdown;
-    reboot_over_memory: Sample::Reboot;
-    delete_running_over_memory: Sample::DeleteRunning;
-    delete_stopped_over_memory: Sample::DeleteStopped;
-    delete_failed_over_memory: Sample::DeleteFailed;
+torture! {
+    create_bare_over_memory: MemoryWorld, CreateBare;
+    create_full_over_memory: MemoryWorld, CreateFull;
+    start_over_memory: MemoryWorld, Start;
+    stop_over_memory: MemoryWorld, Stop;
+    shutdown_over_memory: MemoryWorld, Shutdown;
+    reboot_over_memory: MemoryWorld, Reboot;
+    delete_running_over_memory: MemoryWorld, DeleteRunning;
+    delete_stopped_over_memory: MemoryWorld, DeleteStopped;
+    delete_failed_over_memory: MemoryWorld, DeleteFailed;
+    create_bare_over_proxmox: ProxmoxWorld, CreateBare;
+    create_full_over_proxmox: ProxmoxWorld, CreateFull;
+    start_over_proxmox: ProxmoxWorld, Start;
+    stop_over_proxmox: ProxmoxWorld, Stop;
+    shutdown_over_proxmox: ProxmoxWorld, Shutdown;
+    reboot_over_proxmox: ProxmoxWorld, Reboot;
+    delete_running_over_proxmox: ProxmoxWorld, DeleteRunning;
+    delete_stopped_over_proxmox: ProxmoxWorld, DeleteStopped;
+    delete_failed_over_proxmox: ProxmoxWorld, DeleteFailed;
 }
 
 #[tokio::test]

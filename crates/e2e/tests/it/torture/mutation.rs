@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use e2e::bench::Wrap;
-use e2e::world::{At, MakeWorld, MemoryWorld, Trouble, What};
+use e2e::world::{At, MakeWorld, MemoryWorld, ProxmoxWorld, Trouble, What};
 use model::{Address, HostId, Intent, Mark};
 use provider::{
     Action, ActionContext, Applied, Batch, Error, Existence, Facts, Handle, HandleState, IdRequest,
@@ -85,11 +85,6 @@ impl Provider for Mutant {
     }
 }
 
-fn trouble(action: &str, at: At, what: What) -> Disturbance {
-    let times = Some(1);
-    Disturbance::Trouble(Trouble { action: action.to_owned(), at, what, times })
-}
-
 /// All actions stand on the clone, and taking it back takes back all of them:
 /// its undo is the one that counts.
 async fn is_noticed(make: MakeWorld) {
@@ -103,10 +98,15 @@ async fn is_noticed(make: MakeWorld) {
     let case = Case { sample: good.sample, seed: 1, disturbances: vec![refused] };
     try_run(make, &good, &case, None).await.unwrap();
     let reason = try_run(make, &good, &case, Some(without_undo_of("clone"))).await.unwrap_err();
-    assert!(reason.contains("world"), "noticed for another reason: {reason}");
+    assert!(reason.contains("left in the world"), "noticed for another reason: {reason}");
 }
 
 #[tokio::test]
 async fn a_clone_that_is_not_taken_back_is_noticed_over_memory() {
     is_noticed(MemoryWorld::make).await;
+}
+
+#[tokio::test]
+async fn a_clone_that_is_not_taken_back_is_noticed_over_proxmox() {
+    is_noticed(ProxmoxWorld::make).await;
 }
