@@ -17,6 +17,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+mod stall;
+
+use stall::Stall;
+
 /// What one listener takes.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
@@ -25,6 +29,8 @@ pub struct ConnectionLimits {
     /// How long a client may take to send a request's head, and how long a
     /// connection may idle between requests.
     pub head_timeout: Duration,
+    /// How long a client may leave its answer unread.
+    pub stall_timeout: Duration,
     /// Headers of one request.
     pub headers: usize,
     /// Bytes of one request's head.
@@ -38,6 +44,7 @@ impl Default for ConnectionLimits {
         Self {
             connections: 1024,
             head_timeout: Duration::from_secs(15),
+            stall_timeout: Duration::from_secs(15),
             headers: 64,
             head_bytes: 16 << 10,
             drain: Duration::from_secs(10),
@@ -96,7 +103,10 @@ async fn connection<Io>(
         .header_read_timeout(limits.head_timeout)
         .max_headers(limits.headers)
         .max_header_size(limits.head_bytes)
-        .serve_connection(TokioIo::new(io), TowerToHyperService::new(router));
+        .serve_connection(
+            TokioIo::new(Stall::new(io, limits.stall_timeout)),
+            TowerToHyperService::new(router),
+        );
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

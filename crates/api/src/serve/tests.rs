@@ -12,13 +12,15 @@ struct Served {
 }
 
 async fn served(limits: ConnectionLimits) -> Served {
-    let router = Router::new().route("/", get(|| async { "hello" })).route(
-        "/slow",
-        get(|| async {
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            "slow"
-        }),
-    );
+    let large = || async { vec![b'x'; 64 << 20] };
+    let router =
+        Router::new().route("/", get(|| async { "hello" })).route("/large", get(large)).route(
+            "/slow",
+            get(|| async {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                "slow"
+            }),
+        );
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let shutdown = CancellationToken::new();
@@ -58,6 +60,39 @@ async fn an_idle_connection_is_closed() {
     let answer = exchange(served.address, "GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
     assert!(answer.ends_with("hello"), "{answer}");
     assert!(begun.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_loses_its_slot() {
+    let stall_timeout = Duration::from_millis(300);
+    let limits = ConnectionLimits { connections: 1, stall_timeout, ..Default::default() };
+    let served = served(limits).await;
+    let mut stalled = TcpStream::connect(served.address).await.unwrap();
+    stalled.write_all(b"GET /large HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let begun = std::time::Instant::now();
+    assert!(exchange(served.address, GET).await.ends_with("hello"));
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    let mut answer = Vec::new();
+    let _ = stalled.read_to_end(&mut answer).await;
+    assert!(answer.len() < 64 << 20, "{}", answer.len());
+}
+
+#[tokio::test]
+async fn a_slow_reader_that_goes_on_is_served() {
+    let stall_timeout = Duration::from_millis(500);
+    let served = served(ConnectionLimits { stall_timeout, ..Default::default() }).await;
+    let mut slow = TcpStream::connect(served.address).await.unwrap();
+    let request = b"GET /large HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    slow.write_all(request).await.unwrap();
+    let (mut total, mut chunk) = (0, vec![0; 8 << 20]);
+    loop {
+        match slow.read(&mut chunk).await.unwrap() {
+            0 => break,
+            length => total += length,
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(total > 64 << 20, "{total}");
 }
 
 #[tokio::test]
