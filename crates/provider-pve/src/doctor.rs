@@ -20,6 +20,9 @@ use crate::settings::Settings;
 /// How many templates and storages are described one by one.
 const MOST_LINES: usize = 20;
 
+/// Ranges of fewer vmids may run out, because each rests after use.
+const FEW_VMIDS: usize = 1_000;
+
 /// Storages with less than this part of their space free are worth a word.
 const LITTLE_SPACE: f64 = 0.10;
 
@@ -313,6 +316,11 @@ fn vmids(settings: &Settings, rows: &[ClusterResource]) -> Finding {
     let detail = format!("{first} to {last}: {free} of {size} free");
     match (free, others.first().and_then(|row| row.vmid)) {
         (0, _) => Finding::problem("vmids", detail, "widen vmid_range"),
+        _ if size < FEW_VMIDS => Finding::warning(
+            "vmids",
+            detail,
+            format!("a vmid rests for a day after use, so that {size} guests can be made in a day"),
+        ),
         (_, Some(vmid)) => Finding::warning(
             "vmids",
             format!(

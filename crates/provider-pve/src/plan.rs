@@ -15,8 +15,8 @@ use crate::settings::{CloneMode, Settings, is_interface_name};
 /// The provider's kind.
 pub(crate) const KIND: &str = "proxmox";
 
-/// How long a vmid stays retired: longer than a lease (30 s) and the longest
-/// request (300 s at most by the settings) together, with much to spare.
+/// How long a vmid stays retired, and with it the tombstone of an attempt that
+/// was in doubt: much longer than a lease and the longest request together.
 const RETIRE_FOR: Duration = Duration::from_secs(24 * 3_600);
 
 /// How many security groups and interfaces a guest may have.

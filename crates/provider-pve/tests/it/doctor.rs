@@ -179,8 +179,11 @@ async fn settings_that_name_what_is_not_there_are_problems() {
     let mut settings = settings();
     settings.clone_storage = Some("nosuch".into());
     settings.templates.name = Some("nothing-*".into());
+    settings.vmid_range = [100_000, 100_099];
     let findings = findings(&sim, &settings).await;
     let problems = problems(&findings);
     assert!(problems.iter().any(|f| f.detail.contains("nosuch")), "{findings:#?}");
     assert!(problems.iter().any(|f| f.what == "templates"), "{findings:#?}");
+    let vmids = about(&findings, "vmids");
+    assert!(vmids[0].hint.contains("100 guests can be made in a day"), "{vmids:#?}");
 }
