@@ -123,19 +123,7 @@ impl Progress {
                     current.settle_until = None;
                 }
             }
-            Entry::Unwinding { cause } => {
-                let touched = usize::from(self.current.touched());
-                self.outcome = None;
-                self.unwinding = Some(Unwinding {
-                    cause: cause.clone(),
-                    since: at,
-                    remaining: self.history.outputs.len() + touched,
-                    failures: 0,
-                    pauses: 0,
-                    waiting: None,
-                    last_error: None,
-                });
-            }
+            Entry::Unwinding { cause } => self.take_unwinding(at, cause),
             Entry::UndoRetry { reason, counted, .. } => {
                 if let Some(unwinding) = &mut self.unwinding {
                     unwinding.waiting = None;
@@ -165,6 +153,20 @@ impl Progress {
             Entry::Resumed { deadline } => self.take_resumed(at, *deadline),
             Entry::Ended { outcome } => self.outcome = Some(outcome.clone()),
         }
+    }
+
+    fn take_unwinding(&mut self, at: Timestamp, cause: &Cause) {
+        let touched = usize::from(self.current.touched());
+        self.outcome = None;
+        self.unwinding = Some(Unwinding {
+            cause: cause.clone(),
+            since: at,
+            remaining: self.history.outputs.len() + touched,
+            failures: 0,
+            pauses: 0,
+            waiting: None,
+            last_error: None,
+        });
     }
 
     fn take_waiting(&mut self, at: Timestamp, wait: &Wait) {

@@ -9,14 +9,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use engine::{NewWorkflow, WorkflowId};
 use model::{
-    AttemptId, ByteCount, Caller, DiskSpec, Error, Flavour, FlavourId, HostId, Image, ImageId,
-    Instance, InstanceId, InstanceSpec, Intent, NicSpec, Operation, OperationId, OperationKind,
+    AttemptId, ByteCount, Caller, DiskSpec, Error, FlavourId, HostId, Image, ImageId, Instance,
+    InstanceId, InstanceSpec, Intent, NicSpec, Operation, OperationId, OperationKind,
     OperationState, Phase, ProjectId, Role, SecretId, check_name,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use store::{Change, Seed, Start};
 
+use super::checks::{check_guest, check_spec, spec_of};
 use super::public;
 use crate::guest::{SeedRequest, render_nocloud};
 use crate::house::House;
@@ -58,28 +59,6 @@ pub struct CreateInstance {
     pub ssh_authorized_keys: Vec<String>,
     /// Another project than the caller's (administrators only).
     pub project: Option<ProjectId>,
-}
-
-/// What a request may not exceed.
-pub struct InstanceLimits;
-
-impl InstanceLimits {
-    /// Cores of one instance.
-    pub const CORES: u32 = 1024;
-    /// The least memory of one instance.
-    pub const MEMORY_LEAST: ByteCount = ByteCount::mib(16);
-    /// The most memory of one instance.
-    pub const MEMORY_MOST: ByteCount = ByteCount::gib(64 * 1024);
-    /// The largest disk.
-    pub const DISK_MOST: ByteCount = ByteCount::gib(1024 * 1024);
-    /// Bytes of user data. cloud-init's sources commonly allow 64 KiB or less.
-    pub const USER_DATA: usize = 64 * 1024;
-    /// Disks, interfaces, groups, keys and labels of one instance, each.
-    pub const PARTS: usize = 32;
-    /// Bytes of a label's key or value.
-    pub const LABEL: usize = 255;
-    /// Bytes of an authorized key.
-    pub const KEY: usize = 16 * 1024;
 }
 
 /// An accepted request.
@@ -435,114 +414,4 @@ fn guest_time(intent: &Intent) -> Duration {
         Intent::Shutdown { timeout, .. } | Intent::Reboot { timeout } => *timeout,
         _ => Duration::ZERO,
     }
-}
-
-fn spec_of(
-    request: &CreateInstance,
-    image: ImageId,
-    flavour: Option<&Flavour>,
-) -> Result<InstanceSpec, Error> {
-    let needed =
-        |field: &str| Error::invalid(field, "expected a value, or a flavour that gives it");
-    let mut disks = request.disks.clone();
-    if let (true, Some(size)) = (disks.is_empty(), flavour.and_then(|flavour| flavour.disk)) {
-        disks.push(DiskSpec { size });
-    }
-    Ok(InstanceSpec {
-        name: request.name.clone(),
-        image,
-        flavour: request.flavour,
-        cores: request
-            .cores
-            .or(flavour.map(|flavour| flavour.cores))
-            .ok_or_else(|| needed("cores"))?,
-        memory: request
-            .memory
-            .or(flavour.map(|flavour| flavour.memory))
-            .ok_or_else(|| needed("memory"))?,
-        disks,
-        nics: request.nics.clone(),
-        security_groups: request.security_groups.clone(),
-        host: request.host.clone(),
-        start: request.start,
-        labels: request.labels.clone(),
-    })
-}
-
-fn check_spec(spec: &InstanceSpec, image: &Image) -> Result<(), Error> {
-    use InstanceLimits as Limits;
-    if !(1..=Limits::CORES).contains(&spec.cores) {
-        let message = format!("expected 1 to {}, got {}", Limits::CORES, spec.cores);
-        return Err(Error::invalid("cores", message));
-    }
-    if !(Limits::MEMORY_LEAST..=Limits::MEMORY_MOST).contains(&spec.memory) {
-        let (least, most) = (Limits::MEMORY_LEAST, Limits::MEMORY_MOST);
-        let message = format!("expected {least} to {most}, got {}", spec.memory);
-        return Err(Error::invalid("memory", message));
-    }
-    for (index, disk) in spec.disks.iter().enumerate() {
-        if disk.size == ByteCount::default() || disk.size > Limits::DISK_MOST {
-            let message = format!("expected up to {}, got {}", Limits::DISK_MOST, disk.size);
-            return Err(Error::invalid(format!("disks[{index}].size"), message));
-        }
-    }
-    // Only what a provider can carry out is accepted.
-    if spec.disks.len() > 1 {
-        return Err(Error::Unsupported {
-            message: "disks: more than the root disk is not supported yet".to_owned(),
-        });
-    }
-    if let (Some(root), Some(size)) = (spec.disks.first(), image.size)
-        && root.size < size
-    {
-        let message = format!("the image {} needs at least {size}, got {}", image.name, root.size);
-        return Err(Error::invalid("disks[0].size", message));
-    }
-    Ok(())
-}
-
-fn check_guest(request: &CreateInstance) -> Result<(), Error> {
-    use InstanceLimits as Limits;
-    let parts = [
-        ("nics", request.nics.len()),
-        ("security_groups", request.security_groups.len()),
-        ("ssh_authorized_keys", request.ssh_authorized_keys.len()),
-        ("labels", request.labels.len()),
-    ];
-    for (field, count) in parts {
-        if count > Limits::PARTS {
-            let message = format!("expected at most {}, got {count}", Limits::PARTS);
-            return Err(Error::invalid(field, message));
-        }
-    }
-    for (index, name) in request.security_groups.iter().enumerate() {
-        // The names that Proxmox VE, the narrowest of the providers, allows.
-        let good = (2..=18).contains(&name.len())
-            && name.starts_with(|first: char| first.is_ascii_alphabetic())
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
-        if !good {
-            let field = format!("security_groups[{index}]");
-            let message = "expected 2 to 18 letters, digits, '-', '_', beginning with a letter";
-            return Err(Error::invalid(field, message));
-        }
-    }
-    for (index, key) in request.ssh_authorized_keys.iter().enumerate() {
-        let control = key.chars().any(char::is_control);
-        if key.trim().is_empty() || control || key.len() > Limits::KEY {
-            let message = "expected one line of an authorized_keys file, at most 16 KiB";
-            return Err(Error::invalid(format!("ssh_authorized_keys[{index}]"), message));
-        }
-    }
-    for (key, value) in &request.labels {
-        if key.is_empty() || key.len() > Limits::LABEL || value.len() > Limits::LABEL {
-            let message = format!("expected keys and values of at most {} bytes", Limits::LABEL);
-            return Err(Error::invalid("labels", message));
-        }
-    }
-    let length = request.user_data.as_ref().map_or(0, |text| text.expose_secret().len());
-    if length > Limits::USER_DATA {
-        let message = format!("expected at most {} bytes, got {length}", Limits::USER_DATA);
-        return Err(Error::invalid("user_data", message));
-    }
-    Ok(())
 }

@@ -1,6 +1,7 @@
 //! The use cases: what a door may ask for. Each takes a [`model::Caller`], does
 //! one thing, and answers without waiting for a hypervisor.
 
+mod checks;
 mod flavours;
 mod images;
 mod instances;
@@ -9,8 +10,9 @@ pub(crate) mod tokens;
 
 use model::Error;
 
+pub use checks::InstanceLimits;
 pub use flavours::NewFlavour;
-pub use instances::{Accepted, CreateInstance, InstanceLimits, PowerChange};
+pub use instances::{Accepted, CreateInstance, PowerChange};
 pub use operations::{LogLine, OperationFilter};
 pub use tokens::{NewToken, TokenInfo};
 

@@ -155,6 +155,13 @@ pub(crate) fn named(format: &str, name: &str, text: &str) -> Result<(), String> 
         "urlencoded" => {
             require(is_urlencoded(text), || format!("invalid urlencoded string: {text}"))
         }
+        _ => of_guests(format, name, text),
+    }
+}
+
+/// The formats of a guest's options.
+fn of_guests(format: &str, name: &str, text: &str) -> Result<(), String> {
+    match format {
         "mac-addr" => {
             require(is_mac(text), || "value does not look like a valid unicast MAC address".into())
         }

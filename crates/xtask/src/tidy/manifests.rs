@@ -70,8 +70,12 @@ fn dependencies(
     {
         for (name, value) in table.get(*section).and_then(Value::as_table).into_iter().flatten() {
             used.insert(name.clone());
-            let own_features =
-                value.get("features").is_some() || value.get("default-features").is_some();
+            // Tests may switch on what one of our own crates keeps for tests: it
+            // changes nothing for any foreign crate.
+            let for_tests = *section == "dev-dependencies"
+                && value.get("features").is_some_and(|list| list.to_string() == "[\"testing\"]");
+            let own_features = (value.get("features").is_some() && !for_tests)
+                || value.get("default-features").is_some();
             if !inherits(Some(value)) || own_features {
                 problems.push(format!(
                     "{path}: expected `{name}.workspace = true` and nothing else in [{section}]"

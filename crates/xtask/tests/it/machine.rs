@@ -112,7 +112,11 @@ impl Machine {
         machine.script("bin/apt-cache", "test ! -e \"$M/index\" || echo '  Candidate: 1:7.2'");
         machine.script("bin/apt-get", APT_GET);
         machine.script("bin/sudo", "[ -e \"$M/sudoer\" ] || exit 1\nshift\n[ \"$1\" = true ] || echo sudo >>\"$M/calls\"\nexec \"$@\"");
-        for package in PACKAGES.iter().map(|(_, package)| *package).chain(["libc6-dev", "ca-certificates", "rustup"]) {
+        for package in PACKAGES.iter().map(|(_, package)| *package).chain([
+            "libc6-dev",
+            "ca-certificates",
+            "rustup",
+        ]) {
             machine.install(package);
         }
         fs::remove_file(machine.at("bin/git")).unwrap();

@@ -183,13 +183,8 @@ async fn judge(
         return judge_deleted(bench, case, before, instance, deletion, deleted).await;
     }
     bench.world.calm();
-    // What is stuck is visible, and goes on once the trouble is over.
     if let Outcome::Stuck { reason, .. } = &outcome {
-        let row = bench.store().instance(instance).await.map_err(|error| error.to_string())?;
-        let visible = row.is_some_and(|row| row.fault.is_some_and(|fault| fault.stuck));
-        if !visible {
-            return Err(format!("stuck ({reason}), and the row does not say so"));
-        }
+        is_visible(bench, instance, reason).await?;
         let (house, admin) = (bench.house(), bench.admin());
         house.resume_operation(&admin, operation).await.map_err(|error| error.to_string())?;
         outcome = bench.settle(operation).await.map_err(text)?;
@@ -292,6 +287,16 @@ async fn judge_deleted(
         return same("world", &before["world"], &after["world"]);
     }
     Ok(())
+}
+
+/// What is stuck is visible, and goes on once the trouble is over.
+async fn is_visible(bench: &Bench, instance: InstanceId, reason: &str) -> Result<(), String> {
+    let row = bench.store().instance(instance).await.map_err(|error| error.to_string())?;
+    let fault = row.and_then(|row| row.fault);
+    match fault.is_some_and(|fault| fault.stuck) {
+        true => Ok(()),
+        false => Err(format!("stuck ({reason}), and the row does not say so")),
+    }
 }
 
 /// Only what comes late may have to be collected: everything else is taken back
