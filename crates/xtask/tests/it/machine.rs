@@ -40,6 +40,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("gcc", "gcc"),
     ("git", "git"),
     ("qemu-system-x86_64", "qemu-system-x86"),
+    ("lz4", "lz4"),
     ("qemu-img", "qemu-utils"),
     ("setpriv", "util-linux"),
     ("cpio", "cpio"),
