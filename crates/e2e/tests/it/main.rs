@@ -1,4 +1,6 @@
 //! Whole-stack tests.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod chaos;
+mod story;
 mod torture;
