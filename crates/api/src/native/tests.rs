@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
+use std::cell::RefCell;
 use std::io::Write;
-use std::sync::Mutex;
+use std::sync::{Mutex, Once};
 
 use axum::body::Body;
 use axum::response::Response;
@@ -32,11 +33,29 @@ impl Log {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 
-    fn listen(&self) -> tracing::subscriber::DefaultGuard {
-        let log = self.clone();
-        let writer = move || log.clone();
-        let subscriber = tracing_subscriber::fmt().with_writer(writer).with_ansi(false).finish();
-        tracing::subscriber::set_default(subscriber)
+    fn listen(&self) -> Listening {
+        // One subscriber for the whole process: those of single threads race for
+        // what tracing remembers of each place that logs.
+        static SUBSCRIBER: Once = Once::new();
+        SUBSCRIBER.call_once(|| {
+            let writer = || LOG.with_borrow(Clone::clone).unwrap_or_default();
+            tracing_subscriber::fmt().with_writer(writer).with_ansi(false).init();
+        });
+        LOG.set(Some(self.clone()));
+        Listening
+    }
+}
+
+thread_local! {
+    static LOG: RefCell<Option<Log>> = const { RefCell::new(None) };
+}
+
+/// Ends the listening when it is dropped.
+struct Listening;
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        LOG.set(None);
     }
 }
 

@@ -1,8 +1,9 @@
 //! A served house, and requests as bytes.
 
+use std::cell::RefCell;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use api::{ConnectionLimits, metadata, native, serve};
@@ -171,10 +172,28 @@ impl Paper {
     }
 
     /// Takes what is logged on this thread, until the guard is dropped.
-    pub fn listen(&self) -> tracing::subscriber::DefaultGuard {
-        let log = self.clone();
-        let writer = move || log.clone();
-        let subscriber = tracing_subscriber::fmt().with_writer(writer).with_ansi(false).finish();
-        tracing::subscriber::set_default(subscriber)
+    pub fn listen(&self) -> Listening {
+        // One subscriber for the whole process: those of single threads race for
+        // what tracing remembers of each place that logs.
+        static SUBSCRIBER: Once = Once::new();
+        SUBSCRIBER.call_once(|| {
+            let writer = || LOG.with_borrow(Clone::clone).unwrap_or_default();
+            tracing_subscriber::fmt().with_writer(writer).with_ansi(false).init();
+        });
+        LOG.set(Some(self.clone()));
+        Listening
+    }
+}
+
+thread_local! {
+    static LOG: RefCell<Option<Paper>> = const { RefCell::new(None) };
+}
+
+/// Ends the listening when it is dropped.
+pub struct Listening;
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        LOG.set(None);
     }
 }
