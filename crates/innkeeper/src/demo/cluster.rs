@@ -49,6 +49,7 @@ impl Cluster {
         let verdict = probe_acceleration(&programs, &tiny, PROBE_BUDGET, &memory).await;
         let config = QemuConfig { state_folder: state.to_owned(), accel: verdict.accel, programs };
         let guests = Arc::new(Qemu::open(config).await?);
+        remove_old_disks(&guests).await?;
         let backend: Arc<dyn Backend> = Arc::clone(&guests) as Arc<dyn Backend>;
         let mut template = GuestSeed::new(TEMPLATE, IMAGE).disk("local", DISK_MIB);
         template.boot = Some(tiny.into());
@@ -122,4 +123,16 @@ impl Cluster {
     pub async fn stop(&self) {
         self.guests.shutdown().await;
     }
+}
+
+/// Removes the disks of an earlier demo: its cluster went with its process.
+async fn remove_old_disks(guests: &Qemu) -> Result<()> {
+    let dump = guests.dump();
+    for volume in dump["volumes"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        guests
+            .free(volume)
+            .await
+            .with_context(|| format!("cannot remove the old disk {volume}"))?;
+    }
+    Ok(())
 }

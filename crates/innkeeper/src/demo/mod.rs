@@ -232,7 +232,10 @@ async fn wait_for_guest(cluster: &Cluster, key: &DemoKey) -> Result<(SocketAddr,
     let command = format!("cat {PROOF_FILE}");
     loop {
         let tried = match cluster.ssh(NAME) {
-            Some(address) => ssh::run(address, key, &command).await.map(|proof| (address, proof)),
+            Some(address) if ssh::answers(address).await => {
+                ssh::run(address, key, &command).await.map(|proof| (address, proof))
+            }
+            Some(_) => Err(anyhow::anyhow!("the guest's SSH server does not answer")),
             None => Err(anyhow::anyhow!("the guest does not run")),
         };
         match tried {
@@ -240,7 +243,7 @@ async fn wait_for_guest(cluster: &Cluster, key: &DemoKey) -> Result<(SocketAddr,
             Err(error) if Instant::now() > give_up => {
                 return Err(error.context("the guest did not run its user-data in time"));
             }
-            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
         }
     }
 }

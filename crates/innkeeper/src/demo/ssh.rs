@@ -13,12 +13,17 @@ use russh::keys::ssh_key::private::Ed25519Keypair;
 use russh::keys::{PrivateKey, PrivateKeyWithHashAlg, PublicKeyOrCertificate};
 use russh::{ChannelMsg, Disconnect};
 use secrecy::SecretString;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
 
 use crate::state::StateFolder;
 
 /// How long one try to log in may take. A guest under emulation needs a second
 /// or two for the key exchange alone.
 const LOG_IN: Duration = Duration::from_secs(20);
+
+/// How long a server may take to greet.
+const BANNER: Duration = Duration::from_millis(700);
 
 /// A key pair for one demo.
 pub struct DemoKey {
@@ -53,6 +58,18 @@ impl Handler for NewHost {
     async fn check_server_key(&mut self, _: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
         Ok(true)
     }
+}
+
+/// Whether an SSH server answers at this address now. The user network takes a
+/// connection before the guest can, and would then keep it waiting for seconds.
+pub async fn answers(address: SocketAddr) -> bool {
+    let banner = async {
+        let mut stream = TcpStream::connect(address).await?;
+        let mut start = [0u8; 4];
+        stream.read_exact(&mut start).await?;
+        std::io::Result::Ok(&start == b"SSH-")
+    };
+    matches!(tokio::time::timeout(BANNER, banner).await, Ok(Ok(true)))
 }
 
 /// Logs in once and runs a command; its output.
