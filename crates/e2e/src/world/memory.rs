@@ -83,4 +83,6 @@ impl World for MemoryWorld {
     fn calm(&self) {
         self.cloud.faults().end();
     }
+
+    async fn obey(&self, _left: &[String]) {}
 }

@@ -92,6 +92,9 @@ pub trait World: Send + Sync {
 
     /// Ends all faults.
     fn calm(&self);
+
+    /// Does what a stuck operation asks an administrator to do.
+    async fn obey(&self, left: &[String]);
 }
 
 /// Makes a world by its clock.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use async_trait::async_trait;
 use model::time::{BoxFuture, ManualClock};
 use model::{Clock, InstallationId};
@@ -179,6 +180,42 @@ impl World for ProxmoxWorld {
         self.struck.store(self.struck(), Ordering::SeqCst);
         self.planned().clear();
         self.simulator.clear_faults();
+    }
+
+    async fn obey(&self, left: &[String]) {
+        for command in left {
+            let words: Vec<&str> = command.split(' ').collect();
+            let done = match words[..] {
+                ["qm", "unlock", vmid] => match vmid.parse() {
+                    Ok(vmid) => Ok(self.simulator.set_option(vmid, "lock", None)),
+                    Err(error) => Err(anyhow::Error::from(error)),
+                },
+                ["qm", "destroy", vmid, "--purge"] => match vmid.parse() {
+                    Ok(vmid) => self.destroy(vmid).await.map(|()| true),
+                    Err(error) => Err(error.into()),
+                },
+                _ => Ok(true),
+            };
+            if !matches!(done, Ok(true)) {
+                panic!("{command:?} cannot be obeyed: {done:?}");
+            }
+        }
+    }
+}
+
+impl ProxmoxWorld {
+    /// `qm destroy V --purge`, as root would type it.
+    async fn destroy(&self, vmid: u32) -> anyhow::Result<()> {
+        let client = self.client()?;
+        let vmid = pve::VmId::try_from(vmid)?;
+        let guests = client.cluster().resources(None).await?;
+        let guest = guests.iter().find(|guest| guest.vmid == Some(vmid));
+        let node = guest.and_then(|guest| guest.node.clone()).context("the guest is not there")?;
+        let request = pve::qemu::DeleteRequest { purge: true, ..Default::default() };
+        client.node(&node).qemu(vmid).delete(request).await?;
+        self.clock.advance(Duration::from_secs(5));
+        self.simulator.advance(Duration::from_secs(5)).await;
+        Ok(())
     }
 }
 

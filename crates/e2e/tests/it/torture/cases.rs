@@ -183,8 +183,9 @@ async fn judge(
         return judge_deleted(bench, case, before, instance, deletion, deleted).await;
     }
     bench.world.calm();
-    if let Outcome::Stuck { reason, .. } = &outcome {
+    if let Outcome::Stuck { reason, left } = &outcome {
         is_visible(bench, instance, reason).await?;
+        bench.world.obey(left).await;
         let (house, admin) = (bench.house(), bench.admin());
         house.resume_operation(&admin, operation).await.map_err(|error| error.to_string())?;
         outcome = bench.settle(operation).await.map_err(text)?;
@@ -268,7 +269,8 @@ async fn judge_deleted(
     mut deleted: Outcome,
 ) -> Result<(), String> {
     let text = |error: anyhow::Error| format!("{error:#}");
-    if let Outcome::Stuck { .. } = deleted {
+    if let Outcome::Stuck { left, .. } = &deleted {
+        bench.world.obey(left).await;
         let (house, admin) = (bench.house(), bench.admin());
         house.resume_operation(&admin, deletion).await.map_err(|error| error.to_string())?;
         deleted = bench.settle(deletion).await.map_err(text)?;
