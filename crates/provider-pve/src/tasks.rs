@@ -249,7 +249,7 @@ fn stays(guest: &Guest) -> Error {
     let made = matches!(lock, "clone" | "create");
     let mut commands = vec![format!("qm unlock {vmid}")];
     if made {
-        commands.push(format!("qm destroy {vmid} --purge"));
+        commands.push(format!("qm destroy {vmid} --purge --destroy-unreferenced-disks 1"));
     }
     let then = if made { "it is an unfinished clone: unlock and remove it" } else { "unlock it" };
     Error::NeedsAdministrator {

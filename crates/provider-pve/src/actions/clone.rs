@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Carry;
 use super::destroy::{self, Protection, Removal};
-use crate::cluster::Cluster;
-use crate::guest;
+use crate::cluster::{Cluster, ConfigAnswer};
+use crate::guest::{self, Guest};
 use crate::native::{GuestRef, Identity};
 use crate::ownership::Standing;
 use crate::tasks::LockWatch;
@@ -74,6 +74,12 @@ impl Carry for Clone {
         match self.look(cluster, &identity).await? {
             Standing::Ours(guest) => {
                 cluster.forget_lock(self.vmid);
+                if self.is_half_made(cluster, &guest).await? {
+                    return Err(Error::rejected(
+                        Rejection::Exists,
+                        format!("VM {} was unlocked before its disk was there", self.vmid),
+                    ));
+                }
                 let uuid = guest::uuid(&guest.config).ok_or_else(|| {
                     Error::Malformed(format!("VM {} has no SMBIOS UUID", self.vmid))
                 })?;
@@ -142,6 +148,18 @@ fn who(context: &ActionContext) -> Identity {
 impl Clone {
     fn handle(&self, upid: String) -> Handle {
         Handle { host: self.source_node.clone(), reference: upid }
+    }
+
+    /// Whether the guest has no disk although the template has one: a clone that
+    /// died half way, unlocked by an administrator. It is taken back.
+    async fn is_half_made(&self, cluster: &Cluster, guest: &Guest) -> Result<bool, Error> {
+        if guest::root_disk(&guest.config).is_some() {
+            return Ok(false);
+        }
+        Ok(match cluster.config(&self.source_node, self.source).await? {
+            ConfigAnswer::Found(template) => guest::root_disk(&template).is_some(),
+            ConfigAnswer::Missing | ConfigAnswer::Hidden => false,
+        })
     }
 
     /// Who stands at the vmid. The clone's configuration lies on the source

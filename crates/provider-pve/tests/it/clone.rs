@@ -231,6 +231,7 @@ async fn a_clone_reported_finished_too_early_is_in_progress_until_its_lock_goes(
 #[tokio::test]
 async fn a_lock_that_stays_without_a_task_needs_an_administrator() {
     let lab = Lab::new().await;
+    let before = lab.world();
     let made = lab.planned().await;
     let broken = Effect::TaskFailsPartly("clone failed: worker died".into());
     lab.sim.fault(Fault::on("POST", CLONE).then(broken));
@@ -252,13 +253,17 @@ async fn a_lock_that_stays_without_a_task_needs_an_administrator() {
         };
         assert!(text.contains("locked (clone)"), "{text}");
         let vmid = made.vmid;
-        let expected = [format!("qm unlock {vmid}"), format!("qm destroy {vmid} --purge")];
-        assert_eq!(commands, expected);
+        let destroy = format!("qm destroy {vmid} --purge --destroy-unreferenced-disks 1");
+        assert_eq!(commands, [format!("qm unlock {vmid}"), destroy]);
     }
-    // Once the administrator has unlocked it, the undo goes on.
+    // Once the administrator has unlocked it, it is no guest without a disk: it
+    // is taken back.
     lab.sim.set_option(made.vmid, "lock", None);
+    let probed = lab.provider.probe(clone, &made.context()).await;
+    let exists = matches!(probed, Err(Error::Rejected { why: Rejection::Exists, .. }));
+    assert!(exists, "{probed:?}");
     assert_eq!(lab.undo(clone, &made.context()).await, Undone::Done);
-    assert!(!lab.exists(made.vmid));
+    assert_eq!(lab.world(), before);
 }
 
 #[tokio::test]
