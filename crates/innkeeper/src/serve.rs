@@ -1,7 +1,9 @@
 //! The house with its doors, in one process.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -104,11 +106,18 @@ async fn bind(what: &str, address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("{what}: cannot listen on {address}"))
 }
 
-/// The first start makes an admin token and writes it to the state folder.
+/// The first start makes an admin token and writes it to the state folder. When
+/// it dies in between, the next one revokes the token that nobody has read and
+/// makes another.
 async fn first_token(house: &House, store: &Store, state: &StateFolder) -> Result<()> {
-    if !store.tokens().await?.is_empty() {
-        return Ok(());
+    let known = store.tokens().await?;
+    let (begun, file) = (state.first_start(), state.admin_token());
+    if !known.is_empty() && (!begun.exists() || file.exists()) {
+        return remove(&begun);
     }
+    // One of an earlier data base.
+    remove(&file)?;
+    std::fs::write(&begun, "").with_context(|| format!("cannot write {}", begun.display()))?;
     let project: ProjectId = "default".parse()?;
     let caller = Caller {
         principal: Principal { id: "first-start".to_owned(), name: "first start".to_owned() },
@@ -116,10 +125,24 @@ async fn first_token(house: &House, store: &Store, state: &StateFolder) -> Resul
         door: Door::House,
         role: Role::Admin,
     };
+    for token in known.iter().filter(|token| token.revoked_at.is_none()) {
+        house.revoke_token(&caller, token.id).await?;
+    }
     let request =
         NewToken { name: "admin".to_owned(), project, role: Role::Admin, expires_at: None };
     let (_, token) = house.create_token(&caller, request).await?;
-    StateFolder::write_secret(&state.admin_token(), &token)
+    StateFolder::write_secret(&file, &token)?;
+    remove(&begun)
+}
+
+/// Removes a file, if it is there.
+fn remove(file: &Path) -> Result<()> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", file.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 impl Running {

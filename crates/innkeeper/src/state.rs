@@ -41,6 +41,11 @@ impl StateFolder {
         self.0.join("admin.token")
     }
 
+    /// There while the first admin token is being made.
+    pub fn first_start(&self) -> PathBuf {
+        self.0.join("first-start")
+    }
+
     /// The socket for the local command line.
     pub fn socket(&self) -> PathBuf {
         self.0.join("innkeeper.sock")
