@@ -5,6 +5,7 @@
 //! `INNKEEPER_KILLS` sets how often, `INNKEEPER_SEED` repeats what chance decided
 //! (as far as a wall clock lets anything be repeated).
 
+mod first_start;
 mod load;
 mod verdict;
 mod world;
