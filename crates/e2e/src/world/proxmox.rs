@@ -190,10 +190,13 @@ impl World for ProxmoxWorld {
                     Ok(vmid) => Ok(self.simulator.set_option(vmid, "lock", None)),
                     Err(error) => Err(anyhow::Error::from(error)),
                 },
-                ["qm", "destroy", vmid, "--purge"] => match vmid.parse() {
-                    Ok(vmid) => self.destroy(vmid).await.map(|()| true),
-                    Err(error) => Err(error.into()),
-                },
+                ["qm", "destroy", vmid, "--purge", "--destroy-unreferenced-disks", "1"] => {
+                    match vmid.parse() {
+                        Ok(vmid) => self.destroy(vmid).await.map(|()| true),
+                        Err(error) => Err(error.into()),
+                    }
+                }
+                ["qm", ..] => Err(anyhow::anyhow!("an unknown command")),
                 _ => Ok(true),
             };
             if !matches!(done, Ok(true)) {
@@ -204,14 +207,18 @@ impl World for ProxmoxWorld {
 }
 
 impl ProxmoxWorld {
-    /// `qm destroy V --purge`, as root would type it.
+    /// `qm destroy V --purge --destroy-unreferenced-disks 1`, as root would.
     async fn destroy(&self, vmid: u32) -> anyhow::Result<()> {
         let client = self.client()?;
         let vmid = pve::VmId::try_from(vmid)?;
         let guests = client.cluster().resources(None).await?;
         let guest = guests.iter().find(|guest| guest.vmid == Some(vmid));
         let node = guest.and_then(|guest| guest.node.clone()).context("the guest is not there")?;
-        let request = pve::qemu::DeleteRequest { purge: true, ..Default::default() };
+        let request = pve::qemu::DeleteRequest {
+            purge: true,
+            destroy_unreferenced_disks: Some(true),
+            ..Default::default()
+        };
         client.node(&node).qemu(vmid).delete(request).await?;
         self.clock.advance(Duration::from_secs(5));
         self.simulator.advance(Duration::from_secs(5)).await;
