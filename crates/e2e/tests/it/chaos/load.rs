@@ -20,9 +20,9 @@ use model::{InstanceId, OperationId, Random as _};
 /// How often one request is sent to a server that comes and goes.
 const PATIENCE: Duration = Duration::from_secs(180);
 /// How long a worker watches one operation before it turns to something else.
-const WATCHED: Duration = Duration::from_secs(20);
+const WATCHED: Duration = Duration::from_secs(10);
 /// How many instances are asked for at most.
-const MOST: usize = 60;
+const MOST: usize = 80;
 
 /// An instance as it was asked for, and what became known about it.
 #[derive(Clone, Debug)]

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use client::Client;
-use client::wire::{OperationKind, OperationState};
+use client::wire::{Operation, OperationKind, OperationState};
 use e2e::served::{Server, Site};
 use model::Random as _;
 use model::random::SeededRandom;
@@ -29,7 +29,7 @@ use verdict::Seen;
 use world::Planned;
 
 /// How many clients there are.
-const WORKERS: usize = 6;
+const WORKERS: usize = 8;
 /// How long operations may take to settle: two settle times of a minute each
 /// in a row, and as much again and more for a machine that is busy.
 const SETTLE: Duration = Duration::from_secs(420);
@@ -156,6 +156,9 @@ async fn chaos(
     report.phases.push(("in order", begun.elapsed()));
 
     let begun = Instant::now();
+    // What needs somebody is tended to at once: its minute of doubt passes
+    // together with that of the others.
+    tend(simulator, &client, report).await?;
     load::settle(&client, SETTLE).await?;
     report.phases.push(("settle", begun.elapsed()));
     let begun = Instant::now();
@@ -219,35 +222,45 @@ fn hits(simulator: &Simulator, planned: &[Planned]) -> Vec<(String, u32)> {
 }
 
 /// Does what an administrator does with stuck operations: what they say is
-/// needed, and then resume them.
+/// needed, and then resume them. Answers how many there were.
+async fn tend(simulator: &Simulator, client: &Client, report: &mut Report) -> Result<usize> {
+    let stuck = stuck(client).await?;
+    for operation in &stuck {
+        for command in &operation.left {
+            // The second command, to remove it, is for who does not resume.
+            if let Some(Ok(vmid)) = command.strip_prefix("qm unlock ").map(str::parse) {
+                simulator.set_option(vmid, "lock", None);
+            }
+        }
+        match load::until_answered(|| client.resume_operation(operation.id)).await {
+            Ok(_) => report.resumed += 1,
+            // A deletion has taken it over since.
+            Err(error) if error.code() == Some("conflict") => {}
+            Err(error) => Err(error).with_context(|| format!("resume {}", operation.id))?,
+        }
+    }
+    Ok(stuck.len())
+}
+
+async fn stuck(client: &Client) -> Result<Vec<Operation>> {
+    let settled = load::operations(client, None, Some(true)).await?;
+    Ok(settled.into_iter().filter(|one| one.state == OperationState::Stuck).collect())
+}
+
+/// Resumes what is stuck until nothing is.
 async fn resume(simulator: &Simulator, client: &Client, report: &mut Report) -> Result<()> {
     for _ in 0..RESUMES {
         load::settle(client, SETTLE).await?;
-        let all = load::operations(client, None, Some(true)).await?;
-        let stuck: Vec<_> =
-            all.into_iter().filter(|one| one.state == OperationState::Stuck).collect();
-        if stuck.is_empty() {
+        if tend(simulator, client, report).await? == 0 {
             return Ok(());
-        }
-        for operation in &stuck {
-            for command in &operation.left {
-                let unlock = command.strip_prefix("qm unlock ").map(str::parse);
-                if let Some(Ok(vmid)) = unlock {
-                    simulator.set_option(vmid, "lock", None);
-                }
-            }
-            load::until_answered(|| client.resume_operation(operation.id))
-                .await
-                .with_context(|| format!("resume {}", operation.id))?;
-            report.resumed += 1;
         }
     }
     load::settle(client, SETTLE).await?;
-    let all = load::operations(client, None, Some(true)).await?;
-    let stuck = all.iter().filter(|one| one.state == OperationState::Stuck);
-    let stuck: Vec<String> = stuck
-        .map(|one| format!("{} {}: {:?} {:?}", one.kind, one.instance_name, one.reason, one.left))
-        .collect();
+    let stuck = stuck(client).await?;
+    let describe = |one: &Operation| {
+        format!("{} {}: {:?} {:?}", one.kind, one.instance_name, one.reason, one.left)
+    };
+    let stuck: Vec<String> = stuck.iter().map(describe).collect();
     ensure!(stuck.is_empty(), "still stuck without faults:\n{}", stuck.join("\n"));
     Ok(())
 }
