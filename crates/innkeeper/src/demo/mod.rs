@@ -53,7 +53,7 @@ pub async fn run(options: Options, state: Option<PathBuf>) -> Result<()> {
     prepare_state(&state)?;
     let mut say = Say::default();
     say.step("preparing the guest and the cluster");
-    let cluster = Cluster::start(&cache, &state.join("guests"), |line| note(line)).await?;
+    let cluster = Cluster::start(&cache, &state.join("guests"), note).await?;
     say.done(format!(
         "guests run by {} ({})",
         format!("{:?}", cluster.verdict.accel).to_uppercase(),
