@@ -49,7 +49,12 @@ impl<S: JournalStore> Run<'_, S> {
             StepError::Permanent { reason, again } => {
                 self.gave_up_for(step, pivoted, reason, again, reading).await
             }
-            StepError::Stuck { reason, left } => self.stuck(reason, left).await,
+            StepError::Stuck { reason, left } => {
+                if !reading {
+                    self.certainly_not(step, &reason).await?;
+                }
+                self.stuck(reason, left).await
+            }
             StepError::Cancelled if pivoted => {
                 self.stuck("cancelled after the point of no return".to_owned(), Vec::new()).await
             }
@@ -108,10 +113,25 @@ impl<S: JournalStore> Run<'_, S> {
     ) -> Result<Next, StoreError> {
         let maybe = in_doubt && self.progress.current.sent_at.is_some();
         if pivoted || step.mode == Mode::Forward || (step.mode == Mode::Pivot && maybe) {
+            if !in_doubt {
+                self.certainly_not(step, &reason).await?;
+            }
             let left = self.workflow.left(&self.context(step));
             return self.stuck(format!("{}: {reason}", step.name), left).await;
         }
         self.begin_unwinding(Cause::Failed { step: step.name.clone(), reason, again }).await
+    }
+
+    /// Notes that the last try has certainly had no effect, so that a resume
+    /// tries at once instead of waiting for one.
+    async fn certainly_not(&mut self, step: &StepDef, reason: &str) -> Result<(), StoreError> {
+        if self.progress.current.sent_at.is_none() {
+            return Ok(());
+        }
+        let (step, reason, at) = (step.name.clone(), reason.to_owned(), self.now());
+        let entry = Entry::Retry { step, reason, counted: false, in_doubt: false, at };
+        let commit = self.commit(vec![entry]);
+        self.append(commit).await.map(drop)
     }
 
     pub(crate) async fn begin_unwinding(&mut self, cause: Cause) -> Result<Next, StoreError> {
