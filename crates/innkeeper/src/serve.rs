@@ -7,10 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use engine::{Executor, ExecutorSettings, StoreError, TokioSleep};
 use model::time::SystemClock;
-use model::{Caller, Clock, Door, Principal, ProjectId, Random, Role};
+use model::{Caller, Clock, Door, Principal, ProjectId, Random, Role, Timestamp};
 use provisioner::{
     Core, House, HouseSettings, NewToken, Observer, ProviderWatch, SystemRandom, registry,
 };
@@ -160,6 +160,11 @@ impl Running {
             });
         }
         let (core, stop) = (Arc::clone(&self.core), self.stop.clone());
+        self.tasks.spawn(async move {
+            compact(&core, &stop).await;
+            Ok(())
+        });
+        let (core, stop) = (Arc::clone(&self.core), self.stop.clone());
         let usual = ExecutorSettings::default();
         let lease = usual.lease.max(longest_request * 2 + usual.renew_every);
         let settings = ExecutorSettings { lease, ..usual };
@@ -202,7 +207,8 @@ impl Running {
         let outcome = tokio::select! {
             () = until => Ok(()),
             Some(ended) = self.tasks.join_next() => {
-                ended.context("a part of the house panicked").and_then(|ended| ended)
+                let ended = ended.context("a part of the house panicked").and_then(|ended| ended);
+                ended.and_then(|()| bail!("a part of the house ended by itself"))
             }
         };
         outcome.and(self.stop().await)
@@ -230,6 +236,25 @@ impl Running {
         let _ = std::fs::remove_file(self.state.socket());
         self.core.store.close().await;
         outcome
+    }
+}
+
+/// How long operations that have ended are kept.
+const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Forgets, once an hour, what has ended long ago.
+async fn compact(core: &Core, stop: &CancellationToken) {
+    loop {
+        let now = core.clock.now().as_millis();
+        let kept = i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX);
+        let before = Timestamp::from_millis(now.saturating_sub(kept));
+        if let Err(error) = core.store.compact(before).await {
+            tracing::warn!(%error, "cannot forget old operations; trying again in an hour");
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(Duration::from_secs(3600)) => {}
+        }
     }
 }
 

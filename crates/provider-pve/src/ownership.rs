@@ -35,6 +35,8 @@ enum Place {
     At(Guest),
     /// There is something that is no guest of ours for certain.
     Other(String),
+    /// There is something that these credentials may not see.
+    Hidden(String),
 }
 
 impl Cluster {
@@ -50,15 +52,7 @@ impl Cluster {
         hints: &[&HostId],
         identity: &Identity,
     ) -> Result<Standing, Error> {
-        Ok(match self.find(vmid, hints).await? {
-            Place::Absent => Standing::Absent,
-            Place::Other(text) => Standing::Foreign(text),
-            Place::At(guest) if is_unfinished(&guest.config) => Standing::Unfinished(guest),
-            Place::At(guest) => match foreign(vmid, &guest.config, identity) {
-                None => Standing::Ours(guest),
-                Some(text) => Standing::Foreign(text),
-            },
-        })
+        self.find(vmid, hints).await.map(|place| standing(vmid, place, identity))
     }
 
     /// The guest read again, immediately before what cannot be taken back.
@@ -76,8 +70,12 @@ impl Cluster {
     /// See [`provider::Provider::exists`].
     pub async fn existence(&self, reference: &GuestRef, mark: Mark) -> Result<Existence, Error> {
         let identity = Identity { mark, uuid: reference.uuid.clone() };
-        let standing = self.look(reference.vmid, &reference.hints(), &identity).await?;
-        Ok(match standing {
+        let place = self.find(reference.vmid, &reference.hints()).await?;
+        if let Place::Hidden(text) = place {
+            // What may not be seen is not proven to be somebody else's.
+            return Err(Error::Unavailable(text));
+        }
+        Ok(match standing(reference.vmid, place, &identity) {
             Standing::Absent => Existence::Gone,
             Standing::Ours(_) => Existence::Ours,
             Standing::Foreign(_) => Existence::Foreign,
@@ -108,10 +106,13 @@ impl Cluster {
             if asked.contains(node) {
                 continue;
             }
-            if let Some(guest) = self.at(node, vmid).await? {
-                return Ok(Place::At(guest));
+            match self.at(node, vmid).await {
+                Ok(Some(guest)) => return Ok(Place::At(guest)),
+                // A hint is only a hint: the guest may have left a node before
+                // that went down.
+                Ok(None) | Err(Error::Unavailable(_)) => asked.push(node),
+                Err(error) => return Err(error),
             }
-            asked.push(node);
         }
         // The one look-up that no permission filters.
         if self.is_free(vmid).await? {
@@ -147,7 +148,7 @@ impl Cluster {
     /// The vmid is taken, and the guest is not on our list.
     async fn unseen(&self, vmid: VmId) -> Result<Place, Error> {
         match self.sees_guests().await? {
-            None => Ok(Place::Other(format!(
+            None => Ok(Place::Hidden(format!(
                 "a guest that these credentials may not see stands at {vmid}"
             ))),
             Some(missing) => Err(Error::rejected(
@@ -157,6 +158,19 @@ impl Cluster {
                 ),
             )),
         }
+    }
+}
+
+/// Whose the guest at a place is.
+fn standing(vmid: VmId, place: Place, identity: &Identity) -> Standing {
+    match place {
+        Place::Absent => Standing::Absent,
+        Place::Other(text) | Place::Hidden(text) => Standing::Foreign(text),
+        Place::At(guest) if is_unfinished(&guest.config) => Standing::Unfinished(guest),
+        Place::At(guest) => match foreign(vmid, &guest.config, identity) {
+            None => Standing::Ours(guest),
+            Some(text) => Standing::Foreign(text),
+        },
     }
 }
 

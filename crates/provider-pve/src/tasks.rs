@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::stream::{self, StreamExt};
 use model::{HostId, Timestamp};
 use provider::{Error, Handle, HandleState, Probe};
 use pve::tasks::{ExitStatus, TaskEntry, TaskFilter, TaskSource};
@@ -209,22 +209,24 @@ impl Cluster {
             let row = upid.as_ref().and_then(|upid| listed.get(upid).copied());
             answers.push(self.poll_one(upid.as_ref(), row));
         }
-        stream::iter(answers).buffered(SINGLE_QUESTIONS).try_collect().await
+        Ok(stream::iter(answers).buffered(SINGLE_QUESTIONS).collect().await)
     }
 
-    async fn poll_one(
-        &self,
-        upid: Option<&Upid>,
-        row: Option<&TaskEntry>,
-    ) -> Result<HandleState, Error> {
-        Ok(match (upid, row) {
+    /// A task that cannot be asked about counts as running: it must not hide the
+    /// others of its host, and the deadline of its step ends it.
+    async fn poll_one(&self, upid: Option<&Upid>, row: Option<&TaskEntry>) -> HandleState {
+        match (upid, row) {
             (None, _) => HandleState::Lost,
             (Some(_), Some(row)) => state(row.exit()),
-            (Some(upid), None) => match self.task_status(upid).await? {
-                None => HandleState::Lost,
-                Some(task) => state(task.exit()),
+            (Some(upid), None) => match self.task_status(upid).await {
+                Ok(None) => HandleState::Lost,
+                Ok(Some(task)) => state(task.exit()),
+                Err(error) => {
+                    tracing::info!(%upid, %error, "cannot ask about a task; asking again");
+                    HandleState::Running { percent: None }
+                }
             },
-        })
+        }
     }
 }
 

@@ -50,6 +50,8 @@ struct Rows {
 pub struct ReadModel {
     rows: RwLock<Rows>,
     sequence: watch::Sender<u64>,
+    /// One catches up at a time: two would put back what the other has replaced.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl ReadModel {
@@ -67,7 +69,11 @@ impl ReadModel {
             flavours: store.flavours().await?.into_iter().map(|f| (f.id, Arc::new(f))).collect(),
             providers: BTreeMap::new(),
         };
-        Ok(Self { rows: RwLock::new(rows), sequence: watch::Sender::new(sequence) })
+        Ok(Self {
+            rows: RwLock::new(rows),
+            sequence: watch::Sender::new(sequence),
+            turn: tokio::sync::Mutex::new(()),
+        })
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Rows> {
@@ -101,6 +107,7 @@ impl ReadModel {
     /// # Errors
     /// [`store::Error`] when the store cannot be read.
     pub async fn catch_up(&self, store: &Store) -> Result<(), store::Error> {
+        let _turn = self.turn.lock().await;
         loop {
             let items = store.changes_since(self.sequence()).await?;
             let Some(last) = items.last().map(|item| item.sequence) else { return Ok(()) };

@@ -39,6 +39,9 @@ pub enum Change {
         owner: InstanceId,
         /// The attempt; `None` for all.
         attempt: Option<AttemptId>,
+        /// Whether something of the attempt may still appear there: then the id
+        /// keeps the mark by which that is recognised.
+        watch: bool,
     },
     /// Seals a secret, or replaces it.
     PutSecret {
@@ -182,7 +185,7 @@ pub(crate) async fn apply(tx: &mut Tx, change: Change) -> Result<(), Error> {
         Change::InsertInstance(instance) => instances::insert(tx, &instance).await,
         Change::UpdateInstance { id, update } => instances::update(tx, id, update).await,
         Change::RemoveInstance(id) => instances::remove(tx, id).await,
-        Change::RetireIds { owner, attempt } => ids::retire(tx, owner, attempt).await,
+        Change::RetireIds { owner, attempt, watch } => ids::retire(tx, owner, attempt, watch).await,
         Change::PutSecret { id, owner, value } => secrets::put(tx, id, owner, &value).await,
         Change::RemoveSecret(id) => secrets::remove(tx, id).await,
         Change::PutSeed(seed) => seeds::put(tx, &seed).await,

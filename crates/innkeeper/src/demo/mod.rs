@@ -6,6 +6,7 @@ mod left;
 mod ssh;
 
 use std::fmt::Display;
+use std::fs::File;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -50,7 +51,7 @@ const BOOT: Duration = Duration::from_secs(180);
 /// What went wrong, with the end of the guest's console when it did not come up.
 pub async fn run(options: Options, state: Option<PathBuf>) -> Result<()> {
     let (state, cache) = folders(&options, state)?;
-    prepare_state(&state)?;
+    let _lock = prepare_state(&state)?;
     let mut say = Say::default();
     say.step("preparing the guest and the cluster");
     let cluster = Cluster::start(&cache, &state.join("guests"), note).await?;
@@ -65,7 +66,11 @@ pub async fn run(options: Options, state: Option<PathBuf>) -> Result<()> {
     let client = native_client(&running)?;
     wait_for_image(&client).await?;
     say.done(format!("API at http://{}", running.native));
-    let outcome = show(&options, &cluster, &running, &client, &mut say).await;
+    // Whatever ends the demo, its guests go with it.
+    let outcome = tokio::select! {
+        outcome = show(&options, &cluster, &running, &client, &mut say) => outcome,
+        () = serve::asked_to_end() => Err(anyhow::anyhow!("asked to end")),
+    };
     if outcome.is_err()
         && let Some(console) = cluster.console(NAME)
     {
@@ -149,27 +154,34 @@ fn folders(options: &Options, state: Option<PathBuf>) -> Result<(PathBuf, PathBu
 /// A marker, so that only a folder that the demo made is ever emptied.
 const MARKER: &str = "innkeeper-demo";
 
-fn prepare_state(state: &PathBuf) -> Result<()> {
+/// Empties the folder, unless another demo uses it. The lock lasts as long as
+/// what is answered.
+fn prepare_state(state: &PathBuf) -> Result<File> {
     let marker = state.join(MARKER);
     if state.exists() {
         let empty = std::fs::read_dir(state).is_ok_and(|mut entries| entries.next().is_none());
         if !marker.exists() && !empty {
             bail!("--state {}: the folder is not empty and not the demo's", state.display());
         }
-        for entry in std::fs::read_dir(state).context("cannot read the state folder")? {
-            let path = entry?.path();
-            // The folder with the guests' disks is emptied by its owner, which
-            // also ends what a killed demo may have left running.
-            let kept = path.ends_with("guests") || path.ends_with(MARKER);
-            if !kept && path.is_file() {
-                std::fs::remove_file(&path)
-                    .with_context(|| format!("cannot remove {}", path.display()))?;
-            }
-        }
     }
     let folder = StateFolder::open(state)?;
-    std::fs::write(folder.path().join(MARKER), "emptied by each innkeeper demo\n")
-        .context("cannot write to the state folder")
+    let lock = File::create(&marker).context("cannot write to the state folder")?;
+    if lock.try_lock().is_err() {
+        bail!(
+            "another demo runs in {}: end it, or name another folder with --state",
+            state.display()
+        );
+    }
+    for entry in std::fs::read_dir(folder.path()).context("cannot read the state folder")? {
+        let path = entry?.path();
+        // The folder with the guests' disks is emptied by its owner, which also
+        // ends what a killed demo may have left running.
+        if !path.ends_with(MARKER) && !path.is_dir() {
+            std::fs::remove_file(&path)
+                .with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    Ok(lock)
 }
 
 async fn open_house(cluster: &Cluster, state: &StateFolder) -> Result<Running> {
@@ -267,7 +279,9 @@ fn print(running: &Running, cluster: &Cluster, shown: &Shown<'_>) {
         shown.address.ip()
     );
     println!("  API        http://{}/v1/instances", running.native);
-    println!("  token      {}", running.state.admin_token().display());
+    let file = running.state.admin_token();
+    let token = std::fs::read_to_string(&file).unwrap_or_default();
+    println!("  token      {} (in {})", token.trim(), file.display());
     println!("  try        innkeeper --state {} instance list", running.state.path().display());
     println!("  cluster    {} (fingerprint {})", cluster.url(), cluster.fingerprint());
     println!("\nCtrl-C ends the demo and removes the guest.");

@@ -46,6 +46,7 @@ pub(crate) struct Clone {
 #[async_trait]
 impl Carry for Clone {
     async fn apply(&self, cluster: &Cluster, context: &ActionContext) -> Result<Applied, Error> {
+        self.still_a_template(cluster).await?;
         match cluster.clone_guest(self, &context.mark).await {
             Ok(handle) => {
                 cluster.explain(&handle.reference, self.vmid);
@@ -146,6 +147,18 @@ fn who(context: &ActionContext) -> Identity {
 }
 
 impl Clone {
+    /// The template may have gone since it was seen, and its vmid be somebody's
+    /// ordinary guest now, which Proxmox would copy as willingly.
+    async fn still_a_template(&self, cluster: &Cluster) -> Result<(), Error> {
+        match cluster.config(&self.source_node, self.source).await? {
+            ConfigAnswer::Found(config) if config.is_template() => Ok(()),
+            _ => Err(Error::rejected(
+                Rejection::NotFound,
+                format!("VM {} on {} is no template any more", self.source, self.source_node),
+            )),
+        }
+    }
+
     fn handle(&self, upid: String) -> Handle {
         Handle { host: self.source_node.clone(), reference: upid }
     }

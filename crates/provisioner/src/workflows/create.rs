@@ -202,7 +202,11 @@ impl Workflow<Change> for Create {
                 };
                 Ok(Undone::Done {
                     changes: vec![
-                        Change::RetireIds { owner: input.instance, attempt: Some(placed.attempt) },
+                        Change::RetireIds {
+                            owner: input.instance,
+                            attempt: Some(placed.attempt),
+                            watch: true,
+                        },
                         Change::UpdateInstance { id: input.instance, update },
                     ],
                 })
@@ -252,7 +256,7 @@ impl Workflow<Change> for Create {
         };
         let mut changes = vec![Change::UpdateInstance { id: input.instance, update }];
         if let Outcome::Unwound { .. } = outcome {
-            changes.push(Change::RetireIds { owner: input.instance, attempt: None });
+            changes.push(Change::RetireIds { owner: input.instance, attempt: None, watch: true });
             changes.push(Change::RemoveSeed { instance: input.instance });
         }
         changes

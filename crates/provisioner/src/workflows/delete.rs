@@ -33,8 +33,10 @@ struct Marked {
     attempt: AttemptId,
     native: Value,
     /// Whether the observer had found it lost.
-    #[serde(default)]
     lost: bool,
+    /// Whether its guest was ever finished. One that was can come back only from
+    /// a backup, and then it is not ours to remove.
+    lived: bool,
 }
 
 pub(super) struct Delete {
@@ -78,6 +80,7 @@ impl Delete {
                 attempt: instance.attempt,
                 native: instance.native,
                 lost: instance.phase == Phase::Lost,
+                lived: matches!(instance.phase, Phase::Ready | Phase::Lost),
             })?,
             changes: vec![Change::UpdateInstance { id: input.instance, update }],
         })
@@ -147,7 +150,9 @@ impl Workflow<Change> for Delete {
             "plan" => self.plan(context).await,
             "forget" => {
                 let id = Self::input(context.history)?.instance;
-                let changes = vec![Change::RemoveInstance(id)];
+                let watch = !Self::marked(context.history)?.lived;
+                let retire = Change::RetireIds { owner: id, attempt: None, watch };
+                let changes = vec![retire, Change::RemoveInstance(id)];
                 Ok(Applied::Done { output: Value::Null, changes })
             }
             _ => actions::apply(&self.core, &self.subject(context.history)?, context).await,

@@ -2,7 +2,7 @@
 //! processes.
 //!
 //! The Proxmox rules (locks, tasks, configuration, permissions) live in
-//! [`crate::world`] and [`crate::calls`]; a backend only holds bytes and runs
+//! `world` and `calls`; a backend only holds bytes and runs
 //! processes. Volumes are named by their Proxmox volume id
 //! (`local:100/vm-100-disk-0.qcow2`), guests by their vmid.
 

@@ -1,5 +1,7 @@
 //! SQLite: how it is opened and what is said differently to it.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -41,6 +43,13 @@ pub enum Synchronous {
     Off,
 }
 
+/// Makes the file so that only its owner can read it; what SQLite puts beside
+/// it gets the same rights.
+fn private(path: &Path) -> Result<(), Error> {
+    let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+    made.map(drop).map_err(|error| Error::Unavailable(format!("{}: {error}", path.display())))
+}
+
 /// The readers of an open data base.
 #[derive(Clone, Debug)]
 pub(crate) struct Sqlite {
@@ -54,6 +63,7 @@ impl Sqlite {
         path: &Path,
         synchronous: Synchronous,
     ) -> Result<(Self, Connection), Error> {
+        private(path)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)

@@ -168,11 +168,15 @@ pub(crate) async fn retire(
     tx: &mut Tx,
     owner: InstanceId,
     attempt: Option<AttemptId>,
+    watch: bool,
 ) -> Result<(), Error> {
-    let update = "UPDATE reserved_ids SET free_at = $3 + retire_for
+    // One that is not watched loses its mark.
+    let update = "UPDATE reserved_ids SET free_at = $3 + retire_for,
+            mark = CASE WHEN $4 = 1 THEN mark ELSE '' END
         WHERE owner = $1 AND ($2 IS NULL OR attempt = $2) AND free_at IS NULL";
     let attempt = Value::Text(attempt.map(|id| id.to_string()));
-    tx.db.execute(update, &[text(owner), attempt, tx.now.into()]).await?;
+    let watch = Value::Int(Some(i64::from(watch)));
+    tx.db.execute(update, &[text(owner), attempt, tx.now.into(), watch]).await?;
     Ok(())
 }
 
@@ -184,14 +188,16 @@ pub(crate) async fn retire_one(tx: &mut Tx, pool: &str, value: u64) -> Result<()
     Ok(())
 }
 
-/// The ids of pools whose name begins like this that are still retired.
+/// The ids of pools whose name begins like this that are still retired and
+/// watched.
 pub(crate) async fn retired(
     db: &mut Connection,
     pool_prefix: &str,
     now: Timestamp,
 ) -> Result<Vec<RetiredId>, Error> {
     let select = "SELECT pool, value, mark, free_at FROM reserved_ids
-        WHERE SUBSTR(pool, 1, LENGTH($1)) = $1 AND free_at > $2 ORDER BY pool, value";
+        WHERE SUBSTR(pool, 1, LENGTH($1)) = $1 AND free_at > $2 AND mark <> ''
+        ORDER BY pool, value";
     let read = |row: &Row| {
         let mark = row.text("mark")?;
         let parsed = Mark::parse(&mark);

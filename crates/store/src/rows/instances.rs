@@ -215,7 +215,7 @@ pub(crate) async fn remove(tx: &mut Tx, id: InstanceId) -> Result<(), Error> {
     secrets::remove_of(tx, id).await?;
     annotations::remove_of(tx, id).await?;
     aliases::bury(tx, id).await?;
-    ids::retire(tx, id, None).await?;
+    ids::retire(tx, id, None, false).await?;
     tx.db.execute("DELETE FROM instances WHERE id = $1", &[text(id)]).await?;
     tx.touch(FeedKind::Instance, id);
     Ok(())

@@ -2,7 +2,7 @@
 //!
 //! A [`Qemu`] keeps its volumes (qcow2 files), consoles and process ids in one
 //! state folder, which it locks. Guests die with this process: see
-//! [`spawn`](self::spawn). The guest reaches this machine's loopback as
+//! `spawn`. The guest reaches this machine's loopback as
 //! 10.0.2.2; its SSH port is forwarded to a free loopback port.
 //!
 //! Start with [`find_programs`], [`build_tiny`] and [`probe_acceleration`],
