@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use model::InstallationId;
 use model::time::{BoxFuture, ManualClock};
+use model::{InstallationId, Mark};
 use provider::memory::{Call, Fault, FaultKind, MemoryCloud, MemoryProvider};
 use provider::{Error, Provider, Rejection};
 use serde_json::Value;
@@ -82,6 +82,12 @@ impl World for MemoryWorld {
 
     fn calm(&self) {
         self.cloud.faults().end();
+    }
+
+    fn restore(&self, id: u32, mark: &Mark) {
+        #[allow(clippy::expect_used, reason = "a constant that is a valid name")]
+        let host = "host1".parse().expect("host1 is a name");
+        self.cloud.add_foreign(u64::from(id), "restored", &host, Some(*mark));
     }
 
     async fn obey(&self, _left: &[String]) {}

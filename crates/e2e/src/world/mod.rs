@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use model::InstallationId;
 use model::time::{BoxFuture, ManualClock};
+use model::{InstallationId, Mark};
 use provider::Provider;
 use serde_json::Value;
 
@@ -92,6 +92,10 @@ pub trait World: Send + Sync {
 
     /// Ends all faults.
     fn calm(&self);
+
+    /// An administrator puts a guest with this mark at this id, as a restore
+    /// from a backup does.
+    fn restore(&self, id: u32, mark: &Mark);
 
     /// Does what a stuck operation asks an administrator to do.
     async fn obey(&self, left: &[String]);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use async_trait::async_trait;
 use model::time::{BoxFuture, ManualClock};
-use model::{Clock, InstallationId};
+use model::{Clock, InstallationId, Mark};
 use provider::Provider;
 use provider_pve::{ProxmoxProvider, Settings};
 use pve_sim::{Effect, Fault, FaultId, GuestSeed, NodeSeed, Simulator, StorageSeed};
@@ -180,6 +180,10 @@ impl World for ProxmoxWorld {
         self.struck.store(self.struck(), Ordering::SeqCst);
         self.planned().clear();
         self.simulator.clear_faults();
+    }
+
+    fn restore(&self, id: u32, mark: &Mark) {
+        self.simulator.foreign_guest("pve1", id, "restored", Some(&mark.to_string()));
     }
 
     async fn obey(&self, left: &[String]) {

@@ -5,4 +5,5 @@ mod cases;
 mod family;
 mod matrix;
 mod mutation;
+mod restored;
 mod samples;
