@@ -393,3 +393,17 @@ async fn six_clones_of_one_template_at_once_are_six_guests() {
         assert!(matches!(probe, Probe::Done(_)), "{probe:?}");
     }
 }
+
+/// Proxmox copies an ordinary guest as willingly as a template.
+#[tokio::test]
+async fn a_template_that_is_somebodys_guest_by_now_is_not_cloned() {
+    let lab = Lab::new().await;
+    let made = lab.planned().await;
+    assert!(lab.sim.set_option(TEMPLATE, "template", None));
+    let applied = lab.provider.apply(made.action("clone"), &made.context()).await;
+    let Err(Error::Rejected { why: Rejection::NotFound, text }) = applied else {
+        panic!("expected a refusal, got {applied:?}");
+    };
+    assert!(text.contains("no template any more"), "{text}");
+    assert!(lab.option(made.vmid, "name").is_none(), "nothing was made");
+}

@@ -16,7 +16,8 @@ async fn a_restored_guest_stays(make: MakeWorld) {
     let accepted = house.create_instance(&admin, request(&bench, "subject", true)).await.unwrap();
     assert_eq!(bench.settle(accepted.operation).await.unwrap(), Outcome::Done);
     let row = bench.store().instance(accepted.instance).await.unwrap().unwrap();
-    let id = row.native.as_object().unwrap().values().find_map(|value| value.as_u64()).unwrap();
+    let id =
+        row.native.as_object().unwrap().values().filter_map(|value| value.as_u64()).max().unwrap();
     let installation = bench.store().installation_id();
     let mark = Mark { installation, instance: row.id, attempt: row.attempt };
     let deletion = house.delete_instance(&admin, row.id).await.unwrap();
