@@ -1,6 +1,7 @@
 //! Addresses, asked of the guests: at once after a start, then with growing
 //! pauses, then rarely, and never more than a few at a time.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ use super::Observer;
 
 /// How many guests are asked at once.
 const AT_ONCE: usize = 8;
+/// How many guests are asked in one round.
+const ROUND: usize = 64;
 /// How long one guest is waited for, by real time: nothing else depends on it.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The pause after the first unanswered question; it grows by half each time.
@@ -39,12 +42,17 @@ impl Observer {
         let instances = self.core.read_model.of_provider(&self.provider);
         let due: Vec<Arc<Instance>> = {
             let mut memory = self.memory();
-            let alive: Vec<_> =
+            let alive: HashSet<_> =
                 instances.iter().filter(|row| running(row)).map(|row| row.id).collect();
             memory.asked.retain(|id, _| alive.contains(id));
             let due =
                 |row: &&Arc<Instance>| memory.asked.get(&row.id).is_none_or(|a| a.next <= now);
-            instances.iter().filter(|row| running(row)).filter(due).cloned().collect()
+            let due = instances.iter().filter(|row| running(row)).filter(due);
+            let mut due: Vec<Arc<Instance>> = due.cloned().collect();
+            // Who was never asked comes first, and a round has an end.
+            due.sort_by_key(|row| memory.asked.contains_key(&row.id));
+            due.truncate(ROUND);
+            due
         };
         // Each answer is written down as it comes: a guest that does not answer
         // holds up nobody else's.

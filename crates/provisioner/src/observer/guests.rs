@@ -7,6 +7,7 @@ use model::{
     ProjectId, Timestamp,
 };
 use provider::{Batch, Existence, GuestView, Orphan};
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use store::{Change, InstanceUpdate, RetiredId, Start};
 
@@ -25,13 +26,15 @@ impl Observer {
     pub(super) async fn take_guests(&self, batch: &Batch, before: u64) -> Result<(), store::Error> {
         let Some(provider) = self.provider() else { return Ok(()) };
         let now = self.core.clock.now();
+        let shown: HashMap<&String, &GuestView> =
+            batch.guests.iter().map(|guest| (&guest.key, guest)).collect();
         let mut changes = Vec::new();
         for instance in self.core.read_model.of_provider(&self.provider) {
             let settled = matches!(instance.phase, Phase::Ready | Phase::Lost);
             let Some(key) = provider.guest_key(&instance.native).filter(|_| settled) else {
                 continue;
             };
-            match batch.guests.iter().find(|guest| guest.key == key) {
+            match shown.get(&key).copied() {
                 Some(guest) => {
                     self.memory().missing.remove(&instance.id);
                     if instance.phase == Phase::Lost {
@@ -113,18 +116,19 @@ impl Observer {
         // What has been written since the look began is claimed as well.
         self.core.read_model.catch_up(&self.core.store).await?;
         let rows = self.core.read_model.of_provider(&self.provider);
-        let ours: Vec<String> =
+        let ours: HashSet<String> =
             rows.iter().filter_map(|row| provider.guest_key(&row.native)).collect();
         let retired =
             self.core.store.retired_ids(&format!("{}/{}/", provider.kind(), self.provider)).await?;
-        let present: Vec<&String> = batch.guests.iter().map(|guest| &guest.key).collect();
-        self.memory().orphans.retain(|key, _| present.contains(&key));
-        self.memory().strangers.retain(|key| present.contains(&key));
+        let retired: HashMap<String, RetiredId> =
+            retired.into_iter().map(|id| (id.value.to_string(), id)).collect();
+        let present: HashSet<&String> = batch.guests.iter().map(|guest| &guest.key).collect();
+        self.memory().orphans.retain(|key, _| present.contains(key));
+        self.memory().strangers.retain(|key| present.contains(key));
         for guest in batch.guests.iter().filter(|guest| !ours.contains(&guest.key)) {
-            let at = |id: &RetiredId| id.value.to_string() == guest.key;
-            let watched = retired.iter().any(at);
+            let watched = retired.get(&guest.key);
             let stranger = self.memory().strangers.contains(&guest.key);
-            if !watched && (stranger || !guest.labelled) {
+            if watched.is_none() && (stranger || !guest.labelled) {
                 continue;
             }
             let orphan = match provider.inspect(&guest.key).await {
@@ -142,7 +146,7 @@ impl Observer {
             let mark = orphan.mark.to_string();
             // Its id is not the one that a row holds now (those were passed
             // over above), and it was retired under this very mark.
-            if retired.iter().any(|id| at(id) && id.mark == orphan.mark) {
+            if watched.is_some_and(|id| id.mark == orphan.mark) {
                 self.collect(guest, orphan).await?;
             } else {
                 tracing::warn!(guest = guest.key, mark, "an orphan: no row claims this guest");

@@ -15,6 +15,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use model::{Caller, Door, Error, Principal, ProjectId, Role, Timestamp, TokenId};
 use secrecy::{ExposeSecret, SecretString};
 use store::{Change, Token};
+use tokio::sync::Semaphore;
 
 use super::instances::token_hash;
 use super::public;
@@ -59,18 +60,27 @@ const TRUST: Duration = Duration::from_secs(3600);
 const REMEMBERED: usize = 4096;
 
 /// Tokens that were verified lately, by the hash of the whole token.
-#[derive(Default)]
-pub(crate) struct VerifiedTokens(Mutex<HashMap<String, (TokenId, Duration)>>);
+pub(crate) struct VerifiedTokens {
+    verified: Mutex<HashMap<String, (TokenId, Duration)>>,
+    /// One slow hash takes 19 MiB and a good part of a core: only so many at once.
+    slow: Semaphore,
+}
+
+impl Default for VerifiedTokens {
+    fn default() -> Self {
+        Self { verified: Mutex::default(), slow: Semaphore::new(4) }
+    }
+}
 
 impl VerifiedTokens {
     fn trusted(&self, hash: &str, now: Duration) -> Option<TokenId> {
-        let verified = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
         let (id, at) = verified.get(hash)?;
         (now.saturating_sub(*at) < TRUST).then_some(*id)
     }
 
     fn remember(&self, hash: String, id: TokenId, now: Duration) {
-        let mut verified = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
         if verified.len() >= REMEMBERED {
             verified.clear();
         }
@@ -171,6 +181,8 @@ impl House {
         let (hash, now) = (token_hash(text), self.core.clock.monotonic());
         if self.verified.trusted(&hash, now) != Some(id) {
             let (secret, stored) = (secret.to_owned(), row.secret_hash.clone());
+            // The semaphore is never closed.
+            let _turn = self.verified.slow.acquire().await.map_err(Error::internal)?;
             let good = tokio::task::spawn_blocking(move || verify(&secret, &stored))
                 .await
                 .map_err(Error::internal)?;
