@@ -7,7 +7,7 @@ use model::Address;
 use provider::Error;
 use pve::qemu::AgentInterface;
 
-use crate::cluster::{Cluster, ConfigAnswer};
+use crate::cluster::Cluster;
 use crate::guest::{self, Guest};
 use crate::native::GuestRef;
 
@@ -17,15 +17,13 @@ const MOST: usize = 64;
 impl Cluster {
     /// See [`provider::Provider::addresses`].
     pub async fn addresses(&self, reference: &GuestRef) -> Result<Option<Vec<Address>>, Error> {
-        let config = match self.config(&reference.node, reference.vmid).await? {
-            ConfigAnswer::Found(config) => *config,
-            // It is elsewhere or gone; the next look says which.
-            ConfigAnswer::Missing | ConfigAnswer::Hidden => return Ok(None),
+        // The node of the reference is where the guest was made; it may have moved.
+        let Some(guest) = self.whereabouts(reference.vmid, &reference.node).await? else {
+            return Ok(None);
         };
-        if reference.uuid.is_some() && guest::uuid(&config) != reference.uuid {
+        if reference.uuid.is_some() && guest::uuid(&guest.config) != reference.uuid {
             return Ok(None);
         }
-        let guest = Guest { vmid: reference.vmid, node: reference.node.clone(), config };
         let interfaces = self.interfaces(&guest).await?;
         Ok(interfaces.map(|answer| ours(&guest, &answer)))
     }

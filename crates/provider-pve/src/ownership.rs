@@ -100,6 +100,15 @@ impl Cluster {
         Ok(Some(Orphan { mark, native: GuestRef::write(vmid, &guest.node, uuid.as_deref()) }))
     }
 
+    /// The guest at a vmid, whoever owns it and wherever it is; `hint` is the
+    /// node that is asked first.
+    pub async fn whereabouts(&self, vmid: VmId, hint: &HostId) -> Result<Option<Guest>, Error> {
+        Ok(match self.find(vmid, &[hint]).await? {
+            Place::At(guest) => Some(guest),
+            Place::Absent | Place::Other(_) | Place::Hidden(_) => None,
+        })
+    }
+
     async fn find(&self, vmid: VmId, hints: &[&HostId]) -> Result<Place, Error> {
         let mut asked: Vec<&HostId> = Vec::new();
         for node in hints {

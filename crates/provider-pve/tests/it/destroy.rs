@@ -1,5 +1,7 @@
 //! Removal: only of what is ours, and gone only when that is certain.
 
+use std::time::Duration;
+
 use model::Intent;
 use provider::{Applied, Error, Existence, Probe, Provider, Rejection};
 use pve::VmId;
@@ -89,6 +91,10 @@ async fn a_guest_that_was_migrated_is_found_and_removed() {
     lab.sim.settle().await;
     let exists = lab.provider.exists(&made.native, &made.mark).await;
     assert_eq!(exists, Ok(Existence::Ours));
+    lab.fulfil(&mut made, &Intent::Start).await;
+    lab.sim.advance(Duration::from_secs(60)).await;
+    let addresses = lab.provider.addresses(&made.native).await.unwrap();
+    assert!(addresses.is_some_and(|list| !list.is_empty()), "it is asked where it is");
     lab.fulfil(&mut made, &Intent::Destroy).await;
     assert_eq!(lab.world(), before);
 }
