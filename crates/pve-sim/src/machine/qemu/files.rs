@@ -220,10 +220,17 @@ mod tests {
 
     /// A process that looks like QEMU in the two words that count.
     fn bystander(pid_file: &str) -> std::process::Child {
-        std::process::Command::new("sh")
+        let child = std::process::Command::new("sh")
             .args(["-c", "sleep 60; true", "-pidfile", pid_file])
             .spawn()
-            .unwrap()
+            .unwrap();
+        // The kernel lets the parent go on a moment before the child's command
+        // line can be read.
+        let words = format!("/proc/{}/cmdline", child.id());
+        while !fs::read_to_string(&words).unwrap().contains(pid_file) {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        child
     }
 
     #[test]
