@@ -139,6 +139,15 @@ fn row(key: &Key, volume: &Volume) -> Value {
     if let Some(vmid) = volume.vmid {
         row["vmid"] = json!(vmid);
     }
+    if let Some(notes) = &volume.notes {
+        row["notes"] = json!(notes);
+    }
+    if volume.protected {
+        row["protected"] = json!(1);
+    }
+    if let Some(backup) = &volume.backup {
+        row["subtype"] = json!(backup.kind.word());
+    }
     if matches!(volume.content.as_str(), "images" | "rootdir") {
         row["used"] = json!(volume.size / 8);
         row["parent"] =
@@ -233,6 +242,7 @@ fn allocate(call: &mut Call<'_>) -> Result<Value, Fail> {
         vmid: Some(vmid),
         parent: None,
         created,
+        ..Volume::default()
     };
     call.world.volumes.insert(key.clone(), volume);
     call.ops.push(Op::Allocate { volume: volid(&key), size: bytes });
@@ -312,6 +322,7 @@ fn upload(call: &mut Call<'_>) -> Result<Value, Fail> {
         vmid: None,
         parent: None,
         created,
+        ..Volume::default()
     };
     let key: Key = (id, storage.place(&node), format!("{kind}/{name}"));
     let expected = call

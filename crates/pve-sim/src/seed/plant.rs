@@ -170,7 +170,8 @@ fn plant_volume(world: &mut World, seed: &VolumeSeed) -> Result<Option<(String, 
     let format = key.2.rsplit('.').next().unwrap_or("raw").to_owned();
     let size = seed.size_mib << 20;
     let needed = matches!(content.as_str(), "import").then(|| (volid(&key), size));
-    let volume = Volume { content, format, size, vmid: None, parent: None, created: world.booted };
+    let volume =
+        Volume { content, format, size, vmid: None, created: world.booted, ..Volume::default() };
     world.volumes.insert(key, volume);
     Ok(needed)
 }
@@ -294,6 +295,7 @@ fn plant_disk(
         vmid: Some(vmid),
         parent: None,
         created: world.booted,
+        ..Volume::default()
     };
     let id = volid(&key);
     world.volumes.insert(key, volume);

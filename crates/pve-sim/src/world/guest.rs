@@ -15,6 +15,16 @@ pub(crate) enum Kind {
     Lxc,
 }
 
+impl Kind {
+    /// `qemu` or `lxc`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Qemu => "qemu",
+            Self::Lxc => "lxc",
+        }
+    }
+}
+
 /// The options of a guest in their stored text form.
 pub(crate) type Config = BTreeMap<String, String>;
 

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::World;
+use super::guest::{Config, Kind};
 use crate::fail::Fail;
+use crate::machine::DirectKernel;
 
 /// A storage of the cluster.
 #[derive(Debug, Clone)]
@@ -64,7 +66,7 @@ impl Storage {
 pub(crate) type Key = (String, String, String);
 
 /// A volume.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Volume {
     pub content: String,
     pub format: String,
@@ -73,6 +75,25 @@ pub(crate) struct Volume {
     /// The base volume's name, for linked clones.
     pub parent: Option<String>,
     pub created: Duration,
+    /// The comment of a backup.
+    pub notes: Option<String>,
+    /// Whether a backup is kept by everybody who removes backups.
+    pub protected: bool,
+    /// What a backup holds.
+    pub backup: Option<Box<Backup>>,
+}
+
+/// What a backup holds.
+#[allow(dead_code, reason = "the calls that make and restore backups come next")]
+#[derive(Debug, Clone)]
+pub(crate) struct Backup {
+    pub kind: Kind,
+    /// The guest's options when it was made.
+    pub config: Config,
+    /// Device (`scsi0`, `rootfs`), format and size in bytes of each volume in it.
+    pub disks: Vec<(String, String, u64)>,
+    /// Where the guest's kernel is, for guests without a boot loader.
+    pub boot: Option<DirectKernel>,
 }
 
 /// All volumes, indexed by owner.
@@ -129,6 +150,12 @@ impl Volumes {
     /// A volume.
     pub fn get(&self, key: &Key) -> Option<&Volume> {
         self.all.get(key)
+    }
+
+    /// A volume, to change its comment or protection.
+    #[allow(dead_code, reason = "the calls that change them come next")]
+    pub fn get_mut(&mut self, key: &Key) -> Option<&mut Volume> {
+        self.all.get_mut(key)
     }
 
     /// Changes a volume's size.

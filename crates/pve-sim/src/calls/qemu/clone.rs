@@ -152,6 +152,7 @@ fn copies(
                 vmid: Some(newid),
                 parent: shows_base.then(|| key.2.clone()),
                 created: world.now,
+                ..Volume::default()
             },
             source: source_volume,
             linked,

@@ -205,6 +205,7 @@ pub(crate) fn make(
             vmid: Some(vmid),
             parent: None,
             created: world.now,
+            ..Volume::default()
         };
         made.volumes.push((key, volume));
     }
