@@ -9,8 +9,8 @@ mod pve_schema;
 mod tidy;
 
 const USAGE: &str = "\
-cargo xtask tidy                                      check the rules that the compiler does not know
-cargo xtask pve-schema VERSION SCHEMA METHODS OUTPUT  generate a table of API methods for the simulator";
+cargo xtask tidy                              check the rules that the compiler does not know
+cargo xtask pve-schema VERSION SCHEMA OUTPUT  generate a table of API methods for the simulator";
 
 fn main() -> Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -20,13 +20,8 @@ fn main() -> Result<ExitCode> {
             let problems = tidy::run(&tidy::Repo::load()?)?;
             Ok(if problems == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
-        ["pve-schema", version, schema, methods, output] => {
-            pve_schema::generate(
-                version,
-                Path::new(schema),
-                Path::new(methods),
-                Path::new(output),
-            )?;
+        ["pve-schema", version, schema, output] => {
+            pve_schema::generate(version, Path::new(schema), Path::new(output))?;
             Ok(ExitCode::SUCCESS)
         }
         ["help" | "--help" | "-h"] => {

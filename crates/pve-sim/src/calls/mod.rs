@@ -99,26 +99,39 @@ mod tests {
     use super::*;
     use crate::schema::{Table, Version};
 
+    /// Methods that had a handler when the tables began to hold all methods.
+    const AT_LEAST: usize = 120;
+
     #[test]
-    fn every_method_of_the_tables_has_a_handler_and_the_list_is_in_the_table() {
+    fn methods_without_a_handler_are_listed() {
         for version in [Version::V8_4, Version::V9_2] {
-            for method in &Table::of(version).methods {
-                assert!(
-                    handler(&method.verb, &method.path).is_some(),
-                    "{} {}",
-                    method.verb,
-                    method.path
-                );
+            let table = Table::of(version);
+            let (done, left): (Vec<_>, Vec<_>) = table
+                .methods
+                .iter()
+                .partition(|method| handler(&method.verb, &method.path).is_some());
+            println!("{version:?}: {} methods are simulated, {} are not:", done.len(), left.len());
+            for method in left {
+                println!("  {} {}", method.verb, method.path);
             }
+            assert!(done.len() >= AT_LEAST, "{}", done.len());
         }
-        let list = include_str!("../schema/methods.txt");
-        let table = Table::of(Version::V8_4);
-        for line in list.lines().filter(|line| !line.starts_with('#')) {
-            let (verb, path) = line.split_once(' ').unwrap();
-            assert!(
-                table.methods.iter().any(|method| method.verb == verb && method.path == path),
-                "{line}"
-            );
+    }
+
+    #[test]
+    fn every_path_of_the_tables_is_found_and_gives_its_parameters() {
+        for version in [Version::V8_4, Version::V9_2] {
+            let table = Table::of(version);
+            for (index, method) in table.methods.iter().enumerate() {
+                let concrete = method.path.replace('{', "x-").replace('}', "");
+                let (found, given) = table.find(&method.verb, &concrete).unwrap();
+                assert_eq!(found, index, "{} {}", method.verb, method.path);
+                assert_eq!(given.len(), method.path.matches('{').count(), "{}", method.path);
+                for (name, _) in given {
+                    let known = method.open || method.parameter(&name).is_some();
+                    assert!(known, "{} {name}", method.path);
+                }
+            }
         }
     }
 }

@@ -299,7 +299,7 @@ impl Engine {
         let (index, from_path) = found.ok_or_else(|| not_implemented(request))?;
         let method = &table.methods[index];
         let handler = calls::handler(&method.verb, &method.path);
-        let handler = handler.ok_or_else(|| not_implemented(request))?;
+        let handler = handler.ok_or_else(|| not_simulated(method))?;
         if !method.allow_token && caller.token.is_some() {
             let uri = &request.path;
             let what = format!("URI '{uri}' not available with API token, need proper ticket.\n");
@@ -402,6 +402,13 @@ impl Engine {
 
 fn not_implemented(request: &Request) -> Fail {
     Fail::with(501, format!("Method '{} {}' not implemented", request.method, request.path))
+}
+
+/// The answer for a method that Proxmox has and the simulator has not.
+fn not_simulated(method: &crate::schema::Method) -> Fail {
+    let (verb, path) = (&method.verb, &method.path);
+    tracing::warn!(%verb, %path, "a client asks for a method that is not simulated");
+    Fail::with(501, format!("Method '{verb} {path}' not implemented in this simulator"))
 }
 
 fn foreign_guest(world: &mut World, effect: &Effect, params: &Params) {

@@ -13,6 +13,7 @@ pub(crate) fn parameters(method: &Method, given: &BTreeMap<String, Value>) -> Re
     let mut errors = BTreeMap::new();
     for (name, value) in given {
         match method.parameter(name) {
+            None if method.open => {}
             None => {
                 errors.insert(name.clone(), UNDEFINED.to_owned());
             }

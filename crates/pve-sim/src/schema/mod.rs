@@ -109,6 +109,8 @@ pub(crate) struct Method {
     pub proxied: bool,
     pub allow_token: bool,
     pub permission: Permission,
+    /// Whether parameters are accepted that the schema does not name.
+    pub open: bool,
     parameters: HashMap<String, Arc<Parameter>>,
 }
 
@@ -175,6 +177,8 @@ struct RawMethod {
     #[serde(default)]
     allowtoken: Option<u8>,
     #[serde(default)]
+    open: u8,
+    #[serde(default)]
     permissions: Option<Value>,
     parameters: HashMap<String, usize>,
 }
@@ -218,10 +222,24 @@ impl Table {
                 protected: method.protected == 1,
                 proxied: method.proxyto.as_deref() == Some("node"),
                 allow_token: method.allowtoken != Some(0),
+                open: method.open == 1,
                 parameters,
             });
         }
         table
+    }
+
+    /// The method with this verb and path template.
+    pub fn method(&self, verb: &str, template: &str) -> Option<&Method> {
+        let mut route = &self.root;
+        for segment in template.split('/').filter(|segment| !segment.is_empty()) {
+            route = if segment.starts_with('{') {
+                &route.any.as_ref()?.1
+            } else {
+                route.children.get(segment)?
+            };
+        }
+        route.methods.get(verb).map(|index| &self.methods[*index])
     }
 
     /// The method for this verb and decoded path, with the parameters that the path gives.

@@ -180,10 +180,7 @@ fn check_names(
     delete: &[String],
 ) -> Result<(), Fail> {
     let table = Table::of(call.world.version);
-    let method = table
-        .methods
-        .iter()
-        .find(|method| method.verb == "PUT" && method.path.ends_with("/{vmid}/config"));
+    let method = table.method("PUT", "/nodes/{node}/qemu/{vmid}/config");
     for key in delete {
         let known = key.starts_with("unused")
             || key == "lock"

@@ -86,11 +86,7 @@ pub(crate) fn stored(world: &mut World, key: &str, text: &str) -> Result<String,
 
 /// `virtio,bridge=vmbr0` becomes `virtio=MAC,bridge=vmbr0` (fact 47).
 fn network(world: &mut World, key: &str, text: &str) -> Result<String, Fail> {
-    let table = Table::of(world.version);
-    let method = table
-        .methods
-        .iter()
-        .find(|method| method.verb == "PUT" && method.path.ends_with("/{vmid}/config"));
+    let method = Table::of(world.version).method("PUT", "/nodes/{node}/qemu/{vmid}/config");
     let keys =
         method.and_then(|method| method.parameter("net0")).and_then(|parameter| parameter.keys());
     let Some(keys) = keys else { return Ok(text.to_owned()) };
@@ -113,22 +109,9 @@ pub(crate) fn shown(world: &World, key: &str, text: &str) -> Value {
     if key == "cipassword" {
         return json!("**********");
     }
-    let table = Table::of(world.version);
-    static KINDS: std::sync::OnceLock<BTreeMap<&'static str, usize>> = std::sync::OnceLock::new();
-    let create = |table: &'static Table| {
-        table
-            .methods
-            .iter()
-            .position(|method| method.verb == "POST" && method.path == "/nodes/{node}/qemu")
-            .unwrap_or(0)
-    };
-    let index = KINDS.get_or_init(|| {
-        use crate::schema::Version::{V8_4, V9_2};
-        [("8", create(Table::of(V8_4))), ("9", create(Table::of(V9_2)))].into()
-    });
-    let release = if world.version == crate::schema::Version::V8_4 { "8" } else { "9" };
-    let kind = table.methods[index[release]]
-        .parameter(key)
+    let create = Table::of(world.version).method("POST", "/nodes/{node}/qemu");
+    let kind = create
+        .and_then(|method| method.parameter(key))
         .map_or("string", |parameter| parameter.kind.as_str());
     match kind {
         "integer" | "boolean" => {
