@@ -26,6 +26,6 @@ pub use use_cases::{
 };
 pub use watch::ProviderWatch;
 pub use workflows::{
-    CollectInput, CreateInput, DeleteInput, PowerInput, collect_kind, create_kind, delete_kind,
+    CollectInput, CreateInput, DeleteInput, IntentInput, collect_kind, create_kind, delete_kind,
     instance_claim, power_kind, registry,
 };

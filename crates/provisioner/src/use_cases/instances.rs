@@ -23,8 +23,8 @@ use crate::guest::{SeedRequest, render_nocloud};
 use crate::house::House;
 use crate::read_model::InstanceFilter;
 use crate::workflows::{
-    CreateInput, DeleteInput, PowerInput, create_kind, delete_kind, instance_claim, operation_kind,
-    power_kind,
+    CreateInput, DeleteInput, IntentInput, create_kind, delete_kind, instance_claim,
+    operation_kind, power_kind,
 };
 
 /// A request for an instance. Cores, memory and the root disk come from the
@@ -182,13 +182,7 @@ impl House {
         let operation = OperationId::generate(&*self.core.clock, &*self.core.random);
         let deadline = POWER_DEADLINE + guest_time(&intent);
         let kind = operation_kind(&intent);
-        let input = PowerInput {
-            instance: id,
-            provider: instance.provider.clone(),
-            attempt: instance.attempt,
-            native: instance.native.clone(),
-            intent,
-        };
+        let input = IntentInput::of(&instance, intent);
         let start = Start {
             workflow: self.workflow(operation, power_kind(), &input, id, deadline)?,
             operation: Some(self.operation_row(caller, &instance, operation, kind)),

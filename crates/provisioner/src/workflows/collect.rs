@@ -5,10 +5,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use engine::{
-    Applied, History, Kind, Mode, Outcome, Probed, StepContext, StepDef, StepError, Undone,
-    Workflow,
-};
+use engine::{Applied, History, Kind, Mode, Outcome, StepContext, StepDef, StepError};
 use model::{Intent, Mark, ProviderId, Timestamp};
 use provider::Facts;
 use serde::{Deserialize, Serialize};
@@ -16,7 +13,8 @@ use serde_json::Value;
 use store::Change;
 
 use super::actions::{self, Subject};
-use super::{Planned, collect_kind, read, write};
+use super::read;
+use super::runner::{OverPlan, planned};
 use crate::house::Core;
 
 /// What the workflow is started with.
@@ -28,6 +26,12 @@ pub struct CollectInput {
     pub mark: Mark,
     /// The reference to it.
     pub native: Value,
+}
+
+/// The name and version of the workflow that removes a guest which appeared
+/// after its creation was unwound.
+pub fn collect_kind() -> Kind {
+    Kind::new("guest.collect", 1)
 }
 
 pub(super) struct Collect {
@@ -42,8 +46,24 @@ impl Collect {
     fn input(history: &History) -> Result<CollectInput, StepError> {
         read("input", &history.input).map_err(StepError::permanent)
     }
+}
 
-    fn subject(history: &History) -> Result<Subject, StepError> {
+#[async_trait]
+impl OverPlan for Collect {
+    fn kind(&self) -> Kind {
+        collect_kind()
+    }
+
+    fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    // As with every deletion, the point of no return comes first.
+    fn before(&self) -> Vec<StepDef> {
+        vec![StepDef::local("plan", Mode::Pivot)]
+    }
+
+    fn subject(&self, history: &History) -> Result<Subject, StepError> {
         let input = Self::input(history)?;
         Ok(Subject {
             provider: input.provider,
@@ -52,52 +72,13 @@ impl Collect {
             instance: None,
         })
     }
-}
 
-#[async_trait]
-impl Workflow<Change> for Collect {
-    fn kind(&self) -> Kind {
-        collect_kind()
-    }
-
-    fn steps(&self, history: &History) -> Result<Vec<StepDef>, String> {
-        // As with every deletion, the point of no return comes first.
-        let mut steps = vec![StepDef::local("plan", Mode::Pivot)];
-        if let Some(plan) = actions::plan_of(history)? {
-            steps.extend(actions::steps_of(&plan, true)?);
-        }
-        Ok(steps)
-    }
-
-    async fn apply(&self, context: &StepContext<'_>) -> Result<Applied<Change>, StepError> {
-        if context.step.name != "plan" {
-            return actions::apply(&self.core, &Self::subject(context.history)?, context).await;
-        }
+    async fn local(&self, context: &StepContext<'_>) -> Result<Applied<Change>, StepError> {
         let input = Self::input(context.history)?;
         let provider = self.core.provider(&input.provider)?;
         let facts = Facts { native: input.native, mark: Some(input.mark), ..Facts::default() };
         let plan = provider.plan(&Intent::Destroy, &facts, &[]).map_err(actions::step_error)?;
-        Ok(Applied::Done { output: write(&Planned { plan })?, changes: Vec::new() })
-    }
-
-    async fn probe(&self, context: &StepContext<'_>) -> Result<Probed<Change>, StepError> {
-        actions::probe(&self.core, &Self::subject(context.history)?, context).await
-    }
-
-    async fn undo(&self, _context: &StepContext<'_>) -> Result<Undone<Change>, StepError> {
-        Ok(Undone::Done { changes: Vec::new() })
-    }
-
-    fn failure(&self, context: &StepContext<'_>, text: &str) -> StepError {
-        match Self::subject(context.history) {
-            Ok(subject) => actions::failure(&self.core, &subject, context, text),
-            Err(error) => error,
-        }
-    }
-
-    fn left(&self, context: &StepContext<'_>) -> Vec<String> {
-        let subject = Self::subject(context.history);
-        subject.map(|subject| actions::left(&self.core, &subject, context)).unwrap_or_default()
+        planned(plan, Vec::new())
     }
 
     fn ended(&self, history: &History, outcome: &Outcome, _now: Timestamp) -> Vec<Change> {

@@ -6,20 +6,18 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use engine::{
-    Applied, History, Kind, Mode, Outcome, Probed, StepContext, StepDef, StepError, Undone,
-    Workflow,
-};
+use engine::{Applied, History, Kind, Mode, Outcome, StepContext, StepDef, StepError};
 use model::{
-    AttemptId, CreateIntent, Fault, HostId, Instance, InstanceId, Intent, Observed, Phase,
-    PowerState, ProviderId, SeedAccess, Timestamp,
+    AttemptId, CreateIntent, HostId, Instance, InstanceId, Intent, Observed, Phase, PowerState,
+    ProviderId, SeedAccess, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{Change, IdReservation, InstanceUpdate};
 
 use super::actions::{self, Subject};
-use super::{Planned, create_kind, mark_of, read, row, store_error, write};
+use super::runner::{OverPlan, planned, trouble};
+use super::{mark_of, read, row, store_error, write};
 use crate::house::Core;
 
 /// What the workflow is started with.
@@ -43,6 +41,11 @@ struct Placed {
     explanation: Vec<String>,
 }
 
+/// The name and version of the workflow that makes an instance.
+pub fn create_kind() -> Kind {
+    Kind::new("instance.create", 1)
+}
+
 pub(super) struct Create {
     core: Arc<Core>,
 }
@@ -59,18 +62,6 @@ impl Create {
     fn placed(history: &History) -> Result<Placed, StepError> {
         let output = history.output("place").ok_or_else(|| StepError::permanent("no place"))?;
         read("place", output).map_err(StepError::permanent)
-    }
-
-    fn subject(&self, history: &History) -> Result<Subject, StepError> {
-        let input = Self::input(history)?;
-        let placed = Self::placed(history)?;
-        let plan = actions::plan_of(history).map_err(StepError::permanent)?;
-        Ok(Subject {
-            provider: input.provider,
-            mark: mark_of(&self.core, input.instance, placed.attempt),
-            native: plan.map_or(Value::Null, |plan| plan.reference),
-            instance: Some(input.instance),
-        })
     }
 
     async fn place(&self, context: &StepContext<'_>) -> Result<Applied<Change>, StepError> {
@@ -132,10 +123,7 @@ impl Create {
         let plan = provider.plan(&intent, &facts, &ids).map_err(actions::step_error)?;
         let update =
             InstanceUpdate { native: Some(plan.reference.clone()), ..InstanceUpdate::default() };
-        Ok(Applied::Done {
-            output: write(&Planned { plan })?,
-            changes: vec![Change::UpdateInstance { id: input.instance, update }],
-        })
+        planned(plan, vec![Change::UpdateInstance { id: input.instance, update }])
     }
 }
 
@@ -160,105 +148,79 @@ fn intent(instance: &Instance, host: &HostId, power_on: bool, serves_seeds: bool
 }
 
 #[async_trait]
-impl Workflow<Change> for Create {
+impl OverPlan for Create {
     fn kind(&self) -> Kind {
         create_kind()
     }
 
-    fn steps(&self, history: &History) -> Result<Vec<StepDef>, String> {
-        let mut steps = vec![
-            StepDef::local("place", Mode::Reversible),
-            StepDef::local("plan", Mode::Reversible),
-        ];
-        if let Some(plan) = actions::plan_of(history)? {
-            steps.extend(actions::steps_of(&plan, false)?);
-        }
-        Ok(steps)
+    fn core(&self) -> &Arc<Core> {
+        &self.core
     }
 
-    async fn apply(&self, context: &StepContext<'_>) -> Result<Applied<Change>, StepError> {
+    fn before(&self) -> Vec<StepDef> {
+        vec![StepDef::local("place", Mode::Reversible), StepDef::local("plan", Mode::Reversible)]
+    }
+
+    fn subject(&self, history: &History) -> Result<Subject, StepError> {
+        let input = Self::input(history)?;
+        let placed = Self::placed(history)?;
+        let plan = actions::plan_of(history).map_err(StepError::permanent)?;
+        Ok(Subject {
+            provider: input.provider,
+            mark: mark_of(&self.core, input.instance, placed.attempt),
+            native: plan.map_or(Value::Null, |plan| plan.reference),
+            instance: Some(input.instance),
+        })
+    }
+
+    async fn local(&self, context: &StepContext<'_>) -> Result<Applied<Change>, StepError> {
         match context.step.name.as_str() {
             "place" => self.place(context).await,
-            "plan" => self.plan(context).await,
-            _ => actions::apply(&self.core, &self.subject(context.history)?, context).await,
+            _ => self.plan(context).await,
         }
     }
 
-    async fn probe(&self, context: &StepContext<'_>) -> Result<Probed<Change>, StepError> {
-        actions::probe(&self.core, &self.subject(context.history)?, context).await
-    }
-
-    async fn undo(&self, context: &StepContext<'_>) -> Result<Undone<Change>, StepError> {
-        match context.step.name.as_str() {
-            // The ids that `plan` reserves go with the attempt: `plan` may have
-            // been interrupted between reserving them and its journal line.
-            "place" => {
-                let input = Self::input(context.history)?;
-                let placed = Self::placed(context.history)?;
-                let update = InstanceUpdate {
-                    native: Some(Value::Null),
-                    observed: Some(None),
-                    ..InstanceUpdate::default()
-                };
-                Ok(Undone::Done {
-                    changes: vec![
-                        Change::RetireIds {
-                            owner: input.instance,
-                            attempt: Some(placed.attempt),
-                            watch: true,
-                        },
-                        Change::UpdateInstance { id: input.instance, update },
-                    ],
-                })
-            }
-            "plan" => Ok(Undone::Done { changes: Vec::new() }),
-            _ => actions::undo(&self.core, &self.subject(context.history)?, context).await,
+    /// The ids that `plan` reserves go with the attempt: `plan` may have been
+    /// interrupted between reserving them and its journal line.
+    fn undo_local(&self, context: &StepContext<'_>) -> Result<Vec<Change>, StepError> {
+        if context.step.name != "place" {
+            return Ok(Vec::new());
         }
-    }
-
-    fn failure(&self, context: &StepContext<'_>, text: &str) -> StepError {
-        match self.subject(context.history) {
-            Ok(subject) => actions::failure(&self.core, &subject, context, text),
-            Err(error) => error,
-        }
-    }
-
-    fn left(&self, context: &StepContext<'_>) -> Vec<String> {
-        let subject = self.subject(context.history);
-        subject.map(|subject| actions::left(&self.core, &subject, context)).unwrap_or_default()
+        let owner = Self::input(context.history)?.instance;
+        let attempt = Some(Self::placed(context.history)?.attempt);
+        let update = InstanceUpdate {
+            native: Some(Value::Null),
+            observed: Some(None),
+            ..InstanceUpdate::default()
+        };
+        Ok(vec![
+            Change::RetireIds { owner, attempt, watch: true },
+            Change::UpdateInstance { id: owner, update },
+        ])
     }
 
     fn ended(&self, history: &History, outcome: &Outcome, now: Timestamp) -> Vec<Change> {
         let Ok(input) = Self::input(history) else { return Vec::new() };
-        let fault = |message: String, stuck: bool| {
-            Some(Some(Fault { message, at: now, operation: None, stuck }))
-        };
-        let update = match outcome {
-            Outcome::Done => {
-                let power = if input.power_on { PowerState::Running } else { PowerState::Stopped };
-                let host = Self::placed(history).ok().map(|placed| placed.host);
-                InstanceUpdate {
-                    phase: Some(Phase::Ready),
-                    fault: Some(None),
-                    observed: host.map(|host| Some(seen(&host, power, now))),
-                    ..InstanceUpdate::default()
-                }
-            }
-            Outcome::Unwound { cause } => InstanceUpdate {
-                phase: Some(Phase::Failed),
-                fault: fault(cause.reason(), false),
+        let id = input.instance;
+        if *outcome == Outcome::Done {
+            let power = if input.power_on { PowerState::Running } else { PowerState::Stopped };
+            let host = Self::placed(history).ok().map(|placed| placed.host);
+            let update = InstanceUpdate {
+                phase: Some(Phase::Ready),
+                fault: Some(None),
+                observed: host.map(|host| Some(seen(&host, power, now))),
                 ..InstanceUpdate::default()
-            },
-            Outcome::Stuck { reason, .. } => {
-                InstanceUpdate { fault: fault(reason.clone(), true), ..InstanceUpdate::default() }
-            }
-            Outcome::Abandoned { .. } | Outcome::Superseded => return Vec::new(),
-        };
-        let mut changes = vec![Change::UpdateInstance { id: input.instance, update }];
-        if let Outcome::Unwound { .. } = outcome {
-            changes.push(Change::RetireIds { owner: input.instance, attempt: None, watch: true });
-            changes.push(Change::RemoveSeed { instance: input.instance });
+            };
+            return vec![Change::UpdateInstance { id, update }];
         }
+        let Some(mut update) = trouble("create", outcome, now) else { return Vec::new() };
+        let mut changes = Vec::new();
+        if let Outcome::Unwound { .. } = outcome {
+            update.phase = Some(Phase::Failed);
+            changes.push(Change::RetireIds { owner: id, attempt: None, watch: true });
+            changes.push(Change::RemoveSeed { instance: id });
+        }
+        changes.push(Change::UpdateInstance { id, update });
         changes
     }
 

@@ -4,17 +4,15 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use engine::{
-    Applied, History, Kind, Mode, Outcome, Probed, StepContext, StepDef, StepError, Undone,
-    Workflow,
-};
-use model::{AttemptId, Fault, InstanceId, Intent, Phase, ProviderId, Timestamp};
+use engine::{Applied, History, Kind, Mode, Outcome, StepContext, StepDef, StepError};
+use model::{AttemptId, InstanceId, Intent, Phase, ProviderId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{Change, InstanceUpdate};
 
 use super::actions::{self, Subject};
-use super::{Planned, delete_kind, mark_of, read, row, write};
+use super::runner::{OverPlan, nothing_to_do, planned, trouble};
+use super::{mark_of, read, row, write};
 use crate::house::Core;
 
 /// What the workflow is started with.
@@ -39,6 +37,11 @@ struct Marked {
     lived: bool,
 }
 
+/// The name and version of the workflow that deletes an instance.
+pub fn delete_kind() -> Kind {
+    Kind::new("instance.delete", 1)
+}
+
 pub(super) struct Delete {
     core: Arc<Core>,
 }
@@ -55,16 +58,6 @@ impl Delete {
     fn marked(history: &History) -> Result<Marked, StepError> {
         let output = history.output("mark").ok_or_else(|| StepError::permanent("not marked"))?;
         read("mark", output).map_err(StepError::permanent)
-    }
-
-    fn subject(&self, history: &History) -> Result<Subject, StepError> {
-        let (input, marked) = (Self::input(history)?, Self::marked(history)?);
-        Ok(Subject {
-            provider: input.provider,
-            mark: mark_of(&self.core, input.instance, marked.attempt),
-            native: marked.native,
-            instance: None,
-        })
     }
 
     async fn mark(&self, context: &StepContext<'_>) -> Result<Applied<Change>, StepError> {
@@ -99,10 +92,7 @@ impl Delete {
 
     fn let_go(&self, input: &DeleteInput) -> Result<Applied<Change>, StepError> {
         let text = "another guest stands in its place and was left alone".to_owned();
-        Ok(Applied::Done {
-            output: write(&Planned { plan: nothing_to_do() })?,
-            changes: vec![Change::Note { instance: Some(input.instance), text }],
-        })
+        planned(nothing_to_do(), vec![Change::Note { instance: Some(input.instance), text }])
     }
 
     async fn plan(&self, context: &StepContext<'_>) -> Result<Applied<Change>, StepError> {
@@ -120,71 +110,58 @@ impl Delete {
             let facts = self.core.facts(&instance, None, mark);
             provider.plan(&Intent::Destroy, &facts, &[]).map_err(actions::step_error)?
         };
-        Ok(Applied::Done { output: write(&Planned { plan })?, changes: Vec::new() })
+        planned(plan, Vec::new())
     }
 }
 
-fn nothing_to_do() -> provider::Plan {
-    provider::Plan { provider: String::new(), reference: Value::Null, actions: Vec::new() }
-}
-
 #[async_trait]
-impl Workflow<Change> for Delete {
+impl OverPlan for Delete {
     fn kind(&self) -> Kind {
         delete_kind()
     }
 
-    fn steps(&self, history: &History) -> Result<Vec<StepDef>, String> {
-        let mut steps =
-            vec![StepDef::local("mark", Mode::Pivot), StepDef::local("plan", Mode::Forward)];
-        if let Some(plan) = actions::plan_of(history)? {
-            steps.extend(actions::steps_of(&plan, true)?);
-            steps.push(StepDef::local("forget", Mode::Forward));
-        }
-        Ok(steps)
+    fn core(&self) -> &Arc<Core> {
+        &self.core
     }
 
-    async fn apply(&self, context: &StepContext<'_>) -> Result<Applied<Change>, StepError> {
+    fn before(&self) -> Vec<StepDef> {
+        vec![StepDef::local("mark", Mode::Pivot), StepDef::local("plan", Mode::Forward)]
+    }
+
+    fn after(&self) -> Vec<StepDef> {
+        vec![StepDef::local("forget", Mode::Forward)]
+    }
+
+    fn subject(&self, history: &History) -> Result<Subject, StepError> {
+        let (input, marked) = (Self::input(history)?, Self::marked(history)?);
+        Ok(Subject {
+            provider: input.provider,
+            mark: mark_of(&self.core, input.instance, marked.attempt),
+            native: marked.native,
+            instance: None,
+        })
+    }
+
+    async fn local(&self, context: &StepContext<'_>) -> Result<Applied<Change>, StepError> {
         match context.step.name.as_str() {
             "mark" => self.mark(context).await,
             "plan" => self.plan(context).await,
-            "forget" => {
+            _ => {
                 let id = Self::input(context.history)?.instance;
                 let watch = !Self::marked(context.history)?.lived;
                 let retire = Change::RetireIds { owner: id, attempt: None, watch };
                 let changes = vec![retire, Change::RemoveInstance(id)];
                 Ok(Applied::Done { output: Value::Null, changes })
             }
-            _ => actions::apply(&self.core, &self.subject(context.history)?, context).await,
         }
-    }
-
-    async fn probe(&self, context: &StepContext<'_>) -> Result<Probed<Change>, StepError> {
-        actions::probe(&self.core, &self.subject(context.history)?, context).await
-    }
-
-    async fn undo(&self, _context: &StepContext<'_>) -> Result<Undone<Change>, StepError> {
-        Ok(Undone::Done { changes: Vec::new() })
-    }
-
-    fn failure(&self, context: &StepContext<'_>, text: &str) -> StepError {
-        match self.subject(context.history) {
-            Ok(subject) => actions::failure(&self.core, &subject, context, text),
-            Err(error) => error,
-        }
-    }
-
-    fn left(&self, context: &StepContext<'_>) -> Vec<String> {
-        let subject = self.subject(context.history);
-        subject.map(|subject| actions::left(&self.core, &subject, context)).unwrap_or_default()
     }
 
     fn ended(&self, history: &History, outcome: &Outcome, now: Timestamp) -> Vec<Change> {
         let Ok(input) = Self::input(history) else { return Vec::new() };
-        let Outcome::Stuck { reason, .. } = outcome else { return Vec::new() };
-        let message = format!("delete: {reason}");
-        let fault = Fault { message, at: now, operation: None, stuck: true };
-        let update = InstanceUpdate { fault: Some(Some(fault)), ..InstanceUpdate::default() };
-        vec![Change::UpdateInstance { id: input.instance, update }]
+        let update = trouble("delete", outcome, now);
+        update
+            .map(|update| Change::UpdateInstance { id: input.instance, update })
+            .into_iter()
+            .collect()
     }
 }

@@ -4,14 +4,16 @@
 //! becomes a step.
 
 mod actions;
+mod by_intent;
 mod collect;
 mod create;
 mod delete;
 mod power;
+mod runner;
 
 use std::sync::Arc;
 
-use engine::{Kind, Registry, RegistryError};
+use engine::{Registry, RegistryError};
 use model::{AttemptId, Instance, InstanceId, Intent, Mark, OperationKind, ProviderId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -19,31 +21,12 @@ use store::Change;
 
 use crate::house::Core;
 
-pub use collect::CollectInput;
-pub use create::CreateInput;
-pub use delete::DeleteInput;
-pub use power::PowerInput;
-
-/// The name and version of the workflow that makes an instance.
-pub fn create_kind() -> Kind {
-    Kind::new("instance.create", 1)
-}
-
-/// The name and version of the workflow that changes an instance's power.
-pub fn power_kind() -> Kind {
-    Kind::new("instance.power", 1)
-}
-
-/// The name and version of the workflow that deletes an instance.
-pub fn delete_kind() -> Kind {
-    Kind::new("instance.delete", 1)
-}
-
-/// The name and version of the workflow that removes a guest which appeared
-/// after its creation was unwound.
-pub fn collect_kind() -> Kind {
-    Kind::new("guest.collect", 1)
-}
+pub use by_intent::IntentInput;
+pub use collect::{CollectInput, collect_kind};
+pub use create::{CreateInput, create_kind};
+pub use delete::{DeleteInput, delete_kind};
+pub use power::power_kind;
+use runner::Runner;
 
 /// All workflows of the house.
 ///
@@ -51,10 +34,10 @@ pub fn collect_kind() -> Kind {
 /// [`RegistryError`] when two have the same kind.
 pub fn registry(core: &Arc<Core>) -> Result<Registry<Change>, RegistryError> {
     let mut registry = Registry::default();
-    registry.add(Arc::new(create::Create::new(Arc::clone(core))))?;
-    registry.add(Arc::new(power::Power::new(Arc::clone(core))))?;
-    registry.add(Arc::new(delete::Delete::new(Arc::clone(core))))?;
-    registry.add(Arc::new(collect::Collect::new(Arc::clone(core))))?;
+    registry.add(Arc::new(Runner(create::Create::new(Arc::clone(core)))))?;
+    registry.add(power::workflow(core))?;
+    registry.add(Arc::new(Runner(delete::Delete::new(Arc::clone(core)))))?;
+    registry.add(Arc::new(Runner(collect::Collect::new(Arc::clone(core)))))?;
     Ok(registry)
 }
 
