@@ -48,6 +48,7 @@ pub mod error;
 pub mod firewall;
 mod judge;
 pub mod lenient;
+pub mod models;
 pub mod nodes;
 mod params;
 mod path;

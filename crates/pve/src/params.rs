@@ -243,6 +243,12 @@ impl From<&Params> for Params {
     }
 }
 
+impl<N: Into<String>, V: ParamValue, const COUNT: usize> From<[(N, V); COUNT]> for Params {
+    fn from(parameters: [(N, V); COUNT]) -> Self {
+        parameters.into_iter().collect()
+    }
+}
+
 impl<N: Into<String>, V: ParamValue> FromIterator<(N, V)> for Params {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(items: I) -> Self {
         let mut params = Self::new();

@@ -246,6 +246,18 @@ impl TaskOutcome {
     pub fn is_success(&self) -> bool {
         self.exit.is_success()
     }
+
+    /// A bad end as an error.
+    ///
+    /// # Errors
+    /// [`Error::TaskFailed`] unless it ended well, with or without warnings.
+    pub fn into_result(self) -> Result<Self, Error> {
+        if self.is_success() {
+            return Ok(self);
+        }
+        let kind = self.exit.kind().unwrap_or(Kind::Other);
+        Err(Error::TaskFailed { upid: Box::new(self.upid), exit: self.exit, kind })
+    }
 }
 
 impl Client {

@@ -10,7 +10,7 @@ use http::Method;
 
 pub use kind::{Kind, Lock, Missing, PrivilegeCheck};
 
-use crate::Upid;
+use crate::{ExitStatus, Upid};
 
 /// The call that failed: method and path, never parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -227,6 +227,24 @@ pub enum Error {
         /// How long it was watched.
         waited: Duration,
     },
+    /// The task ended, and not well. Part of its work may be done.
+    #[error("task {upid} failed: {exit}")]
+    TaskFailed {
+        /// The task.
+        upid: Box<Upid>,
+        /// How it ended.
+        exit: ExitStatus,
+        /// What its text means.
+        kind: Kind,
+    },
+    /// What was waited for did not come about in time; nothing was sent.
+    #[error("{what}: not so after {} s", waited.as_secs())]
+    TimedOut {
+        /// What was waited for.
+        what: String,
+        /// How long.
+        waited: Duration,
+    },
 }
 
 impl Error {
@@ -246,14 +264,16 @@ impl Error {
             | Self::Unauthenticated(_)
             | Self::Rejected(_)
             | Self::Malformed { .. }
-            | Self::TaskRunning { .. } => Sent::Yes,
+            | Self::TaskRunning { .. }
+            | Self::TaskFailed { .. }
+            | Self::TimedOut { .. } => Sent::Yes,
         }
     }
 
     /// May a write that failed like this have had an effect?
     pub fn may_have_happened(&self) -> bool {
         match self {
-            Self::Ambiguous { .. } | Self::TaskRunning { .. } => true,
+            Self::Ambiguous { .. } | Self::TaskRunning { .. } | Self::TaskFailed { .. } => true,
             Self::Malformed { call, .. } => !call.is_read(),
             _ => false,
         }
@@ -287,7 +307,10 @@ impl Error {
             | Self::Ambiguous { call, .. }
             | Self::Unavailable { call, .. }
             | Self::Malformed { call, .. } => Some(call),
-            Self::Config(_) | Self::TaskRunning { .. } => None,
+            Self::Config(_)
+            | Self::TaskRunning { .. }
+            | Self::TaskFailed { .. }
+            | Self::TimedOut { .. } => None,
             Self::Busy { .. } | Self::Unauthenticated(_) | Self::Rejected(_) => {
                 self.rejection().map(|rejection| &rejection.call)
             }
@@ -304,9 +327,12 @@ impl Error {
         }
     }
 
-    /// What the refusal means.
+    /// What the refusal, or the failed task's text, means.
     pub fn kind(&self) -> Option<&Kind> {
-        self.rejection().map(|rejection| &rejection.kind)
+        match self {
+            Self::TaskFailed { kind, .. } => Some(kind),
+            _ => self.rejection().map(|rejection| &rejection.kind),
+        }
     }
 
     /// What does not exist, if that is the reason. Look at *which* thing:
