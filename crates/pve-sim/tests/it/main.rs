@@ -5,6 +5,7 @@ mod faults;
 mod lifecycle;
 mod permissions;
 mod qemu;
+mod recorded;
 mod rules;
 mod scale;
 mod support;
