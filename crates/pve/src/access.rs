@@ -1,8 +1,22 @@
-//! Version and permissions: `/version`, `/access`.
+//! Version, users and permissions: `/version`, `/access`.
+
+mod acl;
+mod domains;
+mod groups;
+mod tfa;
+mod tokens;
+mod users;
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+
+pub use acl::{AclEntry, AclRequest};
+pub use domains::{Domain, DomainHandle, DomainRequest, SyncRequest};
+pub use groups::{Group, GroupHandle, Role, RoleHandle};
+pub use tfa::{NewTfa, TfaEntry, TfaRequest, UserTfa};
+pub use tokens::{NewToken, Token, TokenHandle, TokenRequest};
+pub use users::{CreateUserRequest, UpdateUserRequest, User, UserHandle};
 
 use crate::resource::{Resource, handle};
 use crate::{Client, Error, Params, lenient};
@@ -82,7 +96,20 @@ impl Access {
     /// # Errors
     /// As [`Client::request`].
     pub async fn permissions(&self, path: Option<&str>) -> Result<Permissions, Error> {
-        let params = Params::new().opt("path", path);
+        self.permissions_of(None, path).await
+    }
+
+    /// What a user or a token (`user@realm!token`) may do; `None` is the
+    /// caller. Others' need `Sys.Audit` on `/access`.
+    ///
+    /// # Errors
+    /// As [`Client::request`].
+    pub async fn permissions_of(
+        &self,
+        userid: Option<&str>,
+        path: Option<&str>,
+    ) -> Result<Permissions, Error> {
+        let params = Params::new().opt("userid", userid).opt("path", path);
         self.0.sub("permissions").get(params).await
     }
 }

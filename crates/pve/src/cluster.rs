@@ -1,9 +1,23 @@
 //! The cluster as a whole: `/cluster`.
 
+mod ha;
+mod jobs;
+mod mapping;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
+
+pub use ha::{
+    Ha, HaGroup, HaGroupHandle, HaGroupRequest, HaResource, HaResourceHandle, HaResourceRequest,
+    HaRule, HaRuleHandle, HaRuleRequest, HaStatusEntry,
+};
+pub use jobs::{
+    BackupJob, BackupJobHandle, BackupJobRequest, ReplicationHandle, ReplicationJob,
+    ReplicationRequest,
+};
+pub use mapping::{Mapping, MappingHandle, MappingKind, MappingRequest};
 
 use crate::firewall::{FirewallOptions, Rules};
 use crate::lenient::List;
@@ -182,6 +196,10 @@ impl Client {
 }
 
 impl Cluster {
+    pub(crate) fn resource(&self) -> &Resource {
+        &self.0
+    }
+
     /// Name, quorum and nodes. Needs `Sys.Audit` on `/`.
     ///
     /// # Errors
@@ -263,7 +281,7 @@ impl Cluster {
 
 /// `/cluster/firewall`.
 #[derive(Clone, Debug)]
-pub struct ClusterFirewall(Resource);
+pub struct ClusterFirewall(pub(crate) Resource);
 
 /// A security group.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

@@ -1,10 +1,14 @@
 //! Firewall rules and options, alike for data centre, security group, node and
 //! guest.
 
+mod sets;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
+
+pub use sets::{Alias, FirewallRef, IpSet, IpSetEntry, IpSetHandle};
 
 use crate::lenient::List;
 use crate::resource::{Resource, handle};

@@ -1,6 +1,7 @@
 //! Readers for Proxmox's loose types: numbers as strings, booleans as `0`,
 //! `1`, `"0"`, `"1"` or real ones, nulls and empty strings for "nothing".
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -177,6 +178,103 @@ pub fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Vec<
 pub fn strings<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<String>, D::Error> {
     let values: Vec<Value> = list(d)?;
     Ok(values.iter().filter_map(scalar).collect())
+}
+
+/// A type with a lenient reader of its own: what [`any`] reads.
+///
+/// Scalars, options, lists and maps of them have one, and so has every record
+/// of this crate.
+pub trait Lenient: Sized {
+    /// Reads it, whatever its spelling; null is the type's "nothing".
+    ///
+    /// # Errors
+    /// When it is something else altogether.
+    fn read<'de, D: Deserializer<'de>>(d: D) -> Result<Self, D::Error>;
+}
+
+/// Anything with a lenient reader, for `deserialize_with`.
+pub fn any<'de, D: Deserializer<'de>, T: Lenient>(d: D) -> Result<T, D::Error> {
+    T::read(d)
+}
+
+macro_rules! lenient {
+    ($($ty:ty => $reader:path),* $(,)?) => {
+        $(impl Lenient for $ty {
+            fn read<'de, D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                $reader(d)
+            }
+        })*
+    };
+}
+lenient!(
+    String => string,
+    Option<String> => opt_string,
+    bool => bool,
+    Option<bool> => opt_bool,
+    Option<u64> => opt_u64,
+    Option<u32> => opt_u32,
+    Option<i64> => opt_i64,
+    Option<f64> => opt_f64,
+    Option<crate::VmId> => crate::upid::opt_vmid,
+    Value => Value::deserialize,
+);
+
+impl Lenient for secrecy::SecretString {
+    fn read<'de, D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        string(d).map(Self::from)
+    }
+}
+
+/// A lenient type as an item of a list or map.
+struct Item<T>(T);
+
+impl<'de, T: Lenient> Deserialize<'de> for Item<T> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        T::read(d).map(Self)
+    }
+}
+
+impl<T: Lenient> Lenient for Vec<T> {
+    fn read<'de, D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        Ok(list::<D, Item<T>>(d)?.into_iter().map(|item| item.0).collect())
+    }
+}
+
+impl<T: Lenient> Lenient for BTreeMap<String, T> {
+    fn read<'de, D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let map = Option::<BTreeMap<String, Item<T>>>::deserialize(d)?.unwrap_or_default();
+        Ok(map.into_iter().map(|(name, item)| (name, item.0)).collect())
+    }
+}
+
+/// Words that come as one text (`a,b`, `a;b`, `a b`) or as a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Words(pub Vec<String>);
+
+impl Words {
+    /// Is the word there? Whole words count: `images` is not in `rootdir`.
+    pub fn has(&self, word: &str) -> bool {
+        self.0.iter().any(|found| found == word)
+    }
+}
+
+impl fmt::Display for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(","))
+    }
+}
+
+impl Lenient for Words {
+    fn read<'de, D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let value = Option::<Value>::deserialize(d)?.unwrap_or_default();
+        let items = match value {
+            Value::Array(items) => items,
+            other => vec![other],
+        };
+        let texts: Vec<String> = items.iter().filter_map(scalar).collect();
+        let words = texts.iter().flat_map(|text| text.split([',', ';', ' ', '\n']));
+        Ok(Self(words.filter(|word| !word.is_empty()).map(str::to_owned).collect()))
+    }
 }
 
 /// A list that reads as [`list`] does, as a type.

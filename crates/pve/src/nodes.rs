@@ -1,6 +1,17 @@
 //! Nodes: `/nodes`.
 
+mod backup;
+mod load;
+mod network;
+mod power;
+
 use serde::Deserialize;
+
+pub use backup::{BackupDefaults, BackupRequest};
+pub(crate) use load::rrd_params;
+pub use load::{RrdGraph, RrdPoint};
+pub use network::{Interface, InterfaceHandle, InterfaceRequest, NetworkConfig};
+pub use power::BulkRequest;
 
 use crate::lenient::List;
 use crate::qemu::{Qemu, QemuEntry};
@@ -135,6 +146,10 @@ impl Client {
 }
 
 impl Node {
+    pub(crate) fn resource(&self) -> &Resource {
+        &self.0
+    }
+
     /// The node's state.
     ///
     /// # Errors

@@ -146,6 +146,24 @@ impl Params {
         self.0.push((name, text));
     }
 
+    /// Sets a parameter, in place of all earlier values of its name.
+    pub fn put(&mut self, name: impl Into<String>, value: impl ParamValue) {
+        let name = name.into();
+        self.remove(&name);
+        self.push(name, value);
+    }
+
+    /// Sets a secret parameter, in place of all earlier values of its name.
+    pub(crate) fn put_secret(&mut self, name: &str, value: SecretString) {
+        self.remove(name);
+        self.0.push((name.to_owned(), Text::Secret(value)));
+    }
+
+    /// Takes all values of `name` out.
+    pub fn remove(&mut self, name: &str) {
+        self.0.retain(|(given, _)| given != name);
+    }
+
     /// Is there none?
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -56,6 +56,19 @@ impl ApiPath {
         path
     }
 
+    /// This path without its last segment.
+    pub(crate) fn parent(&self) -> Self {
+        let mut path = self.clone();
+        path.encoded.truncate(path.encoded.rfind('/').unwrap_or(0));
+        path
+    }
+
+    /// The last segment, decoded.
+    pub(crate) fn last(&self) -> String {
+        let last = self.encoded.rsplit('/').next().unwrap_or_default();
+        percent_encoding::percent_decode_str(last).decode_utf8_lossy().into_owned()
+    }
+
     fn push(&mut self, segment: &str) {
         // An empty segment changes the route; `.` and `..` would be resolved
         // away by every HTTP library, encoded or not.

@@ -82,6 +82,15 @@ impl Client {
     }
 }
 
+/// Where a pool is addressed: by its path, or, for nested ones (`a/b`, since
+/// release 8.1), by a parameter of the list.
+fn addressed(pools: &Resource, name: &str) -> (Resource, Params) {
+    match name.contains('/') {
+        true => (pools.clone(), Params::new().set("poolid", name)),
+        false => (pools.join(name), Params::new()),
+    }
+}
+
 impl Pools {
     /// All pools, without their members.
     ///
@@ -97,7 +106,10 @@ impl Pools {
     /// # Errors
     /// As [`Client::request`]; [`Error::is_not_found`].
     pub async fn get(&self, name: &str) -> Result<Pool, Error> {
-        let mut pool: Pool = self.0.join(name).get(()).await?;
+        let (at, params) = addressed(&self.0, name);
+        // By parameter, the answer is a list of one.
+        let mut pools: Vec<Pool> = at.list(params).await?;
+        let mut pool = pools.pop().unwrap_or_default();
         if pool.poolid.is_empty() {
             name.clone_into(&mut pool.poolid);
         }
@@ -118,7 +130,8 @@ impl Pools {
     /// # Errors
     /// As [`Client::request`]; a guest that is in the pool already is an error.
     pub async fn update(&self, name: &str, change: &PoolChange) -> Result<(), Error> {
-        self.0.join(name).put(change).await.map(drop)
+        let (at, params) = addressed(&self.0, name);
+        at.put(params.and(change)).await.map(drop)
     }
 
     /// Deletes a pool, which must be empty.
@@ -126,6 +139,7 @@ impl Pools {
     /// # Errors
     /// As [`Client::request`].
     pub async fn delete(&self, name: &str) -> Result<(), Error> {
-        self.0.join(name).delete(()).await.map(drop)
+        let (at, params) = addressed(&self.0, name);
+        at.delete(params).await.map(drop)
     }
 }

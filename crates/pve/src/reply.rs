@@ -66,6 +66,14 @@ impl Reply {
         Ok((envelope.data, envelope.total))
     }
 
+    /// The whole body: some calls have more beside `data`.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] when it does not fit.
+    pub fn whole<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        serde_json::from_slice(&self.body).map_err(|error| self.malformed(error.to_string()))
+    }
+
     /// The body's `data` as it is.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use http::Method;
 use serde::de::DeserializeOwned;
 
+use crate::lenient::List;
 use crate::{ApiPath, Client, Error, Params, Reply};
 
 #[derive(Clone, Debug)]
@@ -24,6 +25,20 @@ impl Resource {
     /// The resource below this one; `tail` may have several segments.
     pub fn sub(&self, tail: &str) -> Self {
         Self::new(&self.client, self.path.sub(tail))
+    }
+
+    /// The resource above this one.
+    pub fn parent(&self) -> Self {
+        Self::new(&self.client, self.path.parent())
+    }
+
+    /// A list, in whatever form it comes.
+    pub async fn list<T: DeserializeOwned>(
+        &self,
+        params: impl Into<Params>,
+    ) -> Result<Vec<T>, Error> {
+        let List(items) = self.get(params).await?;
+        Ok(items)
     }
 
     pub async fn get<T: DeserializeOwned>(&self, params: impl Into<Params>) -> Result<T, Error> {

@@ -1,7 +1,16 @@
-//! Storages as a node sees them: `/nodes/NODE/storage`.
+//! Storages as a node sees them, `/nodes/NODE/storage`, and as they are
+//! configured, `/storage`.
+
+mod config;
+mod volume;
 
 use futures::Stream;
 use serde::Deserialize;
+
+pub use config::{
+    CreateStorageRequest, StorageConfig, StorageHandle, Storages, UpdateStorageRequest,
+};
+pub use volume::{ImportMetadata, PruneDecision, PruneRequest, VolumeHandle, VolumeInfo};
 
 use crate::lenient::List;
 use crate::property::DiskSize;

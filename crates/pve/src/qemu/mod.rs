@@ -1,8 +1,10 @@
 //! Virtual machines: `/nodes/NODE/qemu`.
 
 mod agent;
+mod agent_more;
 mod clone;
 mod config;
+mod console;
 mod snapshot;
 mod status;
 
@@ -11,8 +13,10 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 pub use agent::{AgentAddress, AgentInterface, ExecStatus, FileContent, GuestAgent, OsInfo};
+pub use agent_more::{AgentFilesystem, AgentUser};
 pub use clone::{CloneRequest, DeleteRequest, Feature, MigrateRequest, MoveDiskRequest};
 pub use config::{ConfigChange, PendingValue, QemuConfig};
+pub use console::{MigrateCheck, RemoteMigrateRequest};
 pub use snapshot::{Snapshot, SnapshotHandle};
 pub use status::{HaStatus, QemuStatus, ShutdownRequest};
 

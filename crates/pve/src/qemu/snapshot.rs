@@ -36,7 +36,7 @@ impl Snapshot {
 
 /// `/nodes/NODE/qemu/VMID/snapshot/NAME`.
 #[derive(Clone, Debug)]
-pub struct SnapshotHandle(Resource);
+pub struct SnapshotHandle(pub(crate) Resource);
 handle!(SnapshotHandle);
 
 impl Qemu {

@@ -72,6 +72,12 @@ pub struct QemuStatus {
     pub ha: HaStatus,
 }
 
+impl lenient::Lenient for HaStatus {
+    fn read<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(d)?.unwrap_or_default())
+    }
+}
+
 impl QemuStatus {
     /// Is there a process, paused or not?
     pub fn is_running(&self) -> bool {

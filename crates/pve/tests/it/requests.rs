@@ -8,7 +8,7 @@ use pve::qemu::{CloneRequest, ConfigChange, DeleteRequest, ShutdownRequest};
 use pve::tasks::{TaskFilter, TaskSource};
 use pve::{Client, Method, Params, VmId};
 
-use crate::server::{Act, Request, Server, answer, data, refuse, soon};
+use crate::server::{Act, Request, Server, answer, assert_last, data, line, refuse, soon};
 
 const UPID: &str = "UPID:pve1:0000314F:000AB8AD:6B007E7F:qmx:505:root@pam!full:";
 
@@ -20,23 +20,6 @@ async fn server() -> (Server, Node) {
     let server = Server::start(|_| data(&format!("\"{UPID}\""))).await;
     let node = server.client().node("pve1");
     (server, node)
-}
-
-#[track_caller]
-fn line(server: &Server) -> (String, String) {
-    let request = server.requests().pop().unwrap();
-    let line = format!("{} {}", request.method, request.target);
-    (line, request.text())
-}
-
-#[track_caller]
-fn assert_last(server: &Server, expected: &str, body: &str) {
-    let line = line(server);
-    let expected = match expected.split_once(' ') {
-        Some((method, path)) => format!("{method} /api2/json/{path}"),
-        None => panic!("{expected}"),
-    };
-    assert_eq!((line.0.as_str(), line.1.as_str()), (expected.as_str(), body));
 }
 
 #[tokio::test]

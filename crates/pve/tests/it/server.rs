@@ -250,3 +250,22 @@ pub async fn soon<T>(future: impl Future<Output = T>) -> T {
     let limit = Duration::from_secs(30);
     tokio::time::timeout(limit, future).await.expect("hangs")
 }
+
+/// The last request: its line, and its body.
+#[track_caller]
+pub fn line(server: &Server) -> (String, String) {
+    let request = server.requests().pop().unwrap();
+    let line = format!("{} {}", request.method, request.target);
+    (line, request.text())
+}
+
+/// The last request was this one; the path is below `/api2/json`.
+#[track_caller]
+pub fn assert_last(server: &Server, expected: &str, body: &str) {
+    let line = line(server);
+    let expected = match expected.split_once(' ') {
+        Some((method, path)) => format!("{method} /api2/json/{path}"),
+        None => panic!("{expected}"),
+    };
+    assert_eq!((line.0.as_str(), line.1.as_str()), (expected.as_str(), body));
+}
