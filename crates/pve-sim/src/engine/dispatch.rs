@@ -228,6 +228,7 @@ impl Engine {
         let result = match handler {
             Handler::Plain(run) => self.run_plain(run, request, &params, &caller, twist.task).await,
             Handler::Agent(run) => self.run_agent(run, &params).await,
+            Handler::Index(table, method) => Ok((calls::index::list(table, method), None)),
         };
         let is_failed_login = is_login && result.as_ref().is_err_and(|fail| fail.status == 401);
         Answer {
@@ -298,7 +299,7 @@ impl Engine {
         let found = table.find(&request.method, &request.path);
         let (index, from_path) = found.ok_or_else(|| not_implemented(request))?;
         let method = &table.methods[index];
-        let handler = calls::handler(&method.verb, &method.path);
+        let handler = calls::handler_of(table, method);
         let handler = handler.ok_or_else(|| not_simulated(method))?;
         if !method.allow_token && caller.token.is_some() {
             let uri = &request.path;

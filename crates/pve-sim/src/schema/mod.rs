@@ -199,6 +199,7 @@ impl Table {
         let raw: Raw = serde_json::from_str(text).expect("the generated table is well-formed");
         let definitions: Vec<Arc<Parameter>> = raw.definitions.into_iter().map(Arc::new).collect();
         let mut table = Self { methods: Vec::new(), root: Route::default() };
+        table.add_root();
         for method in raw.methods {
             let parameters = method
                 .parameters
@@ -229,8 +230,38 @@ impl Table {
         table
     }
 
+    /// The index of the whole API, which the published schema leaves out.
+    fn add_root(&mut self) {
+        self.root.methods.insert("GET".into(), self.methods.len());
+        self.methods.push(Method {
+            verb: "GET".into(),
+            path: "/".into(),
+            protected: false,
+            proxied: false,
+            allow_token: true,
+            permission: Permission::All,
+            open: false,
+            parameters: HashMap::new(),
+        });
+    }
+
+    /// The names below a path template; `None` where ids of things stand.
+    pub fn children(&self, template: &str) -> Option<Vec<&str>> {
+        let route = self.route(template)?;
+        if route.any.is_some() {
+            return None;
+        }
+        let mut names: Vec<&str> = route.children.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        Some(names)
+    }
+
     /// The method with this verb and path template.
     pub fn method(&self, verb: &str, template: &str) -> Option<&Method> {
+        self.route(template)?.methods.get(verb).map(|index| &self.methods[*index])
+    }
+
+    fn route(&self, template: &str) -> Option<&Route> {
         let mut route = &self.root;
         for segment in template.split('/').filter(|segment| !segment.is_empty()) {
             route = if segment.starts_with('{') {
@@ -239,7 +270,7 @@ impl Table {
                 route.children.get(segment)?
             };
         }
-        route.methods.get(verb).map(|index| &self.methods[*index])
+        Some(route)
     }
 
     /// The method for this verb and decoded path, with the parameters that the path gives.
