@@ -227,7 +227,7 @@ mod tests {
         assert_eq!(size("4G"), "local:4");
         assert_eq!(size("512M"), "local:0.5");
         assert_eq!(size("1536M"), "local:1.5");
-        assert_eq!(size("528K"), "local:0.000503540");
+        assert_eq!(size("528K"), "local:0.00050354");
     }
 
     #[test]

@@ -35,22 +35,40 @@
 mod attributes;
 mod device;
 mod disk;
+mod firewall;
 mod guest;
+mod ha;
+mod identity;
+mod network;
 mod nic;
 mod node;
 mod operation;
+mod pool;
+mod snapshot;
+mod storage;
 mod task;
 mod wait;
 
 pub use attributes::Attributes;
 pub use device::{Controller, DeviceId, Release};
 pub use disk::{Disk, MountPoint};
+pub use firewall::{Alias, Firewall, IpSet, IpSetEntry};
 pub use guest::{
-    CloneOptions, Container, DestroyOptions, Guest, GuestEntry, GuestKind, LocalDisk, Lxc,
-    MigrateOptions, MigrationCheck, MoveOptions, Qemu, Server,
+    BackupOptions, CloneOptions, CloudInitDocument, Console, ConsoleKind, Container,
+    ContainerInterface, DestroyOptions, Guest, GuestEntry, GuestKind, LocalDisk, Lxc,
+    MigrateOptions, MigrationCheck, MoveOptions, Qemu, RestoreOptions, Server,
 };
+pub use ha::{HaGroup, HaResource, HaRule, HaStatusLine};
+pub use identity::{
+    Acl, AclSubject, Domain, Group, NewToken, Permissions, Role, Token, TokenOptions, User,
+    UserOptions,
+};
+pub use network::Network;
 pub use nic::Nic;
 pub use node::{Consolidation, Diagram, Node, StatisticsPoint, Timeframe};
 pub use operation::Operation;
+pub use pool::Pool;
+pub use snapshot::{Snapshot, SnapshotTree};
+pub use storage::{Storage, Volume, VolumeDetails};
 pub use task::Task;
 pub use wait::Polling;

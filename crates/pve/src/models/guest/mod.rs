@@ -5,9 +5,13 @@
 //! stands in `server` and `container`.
 
 mod actions;
+mod backups;
+mod console;
 mod devices;
 mod entry;
 mod lifecycle;
+mod server;
+mod snapshots;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -23,9 +27,12 @@ use crate::qemu::{ConfigChange, PendingValue, QemuConfig, QemuStatus};
 use crate::resource::Resource;
 use crate::{Client, Error, Params, VmId};
 
+pub use backups::{BackupOptions, RestoreOptions};
+pub use console::{Console, ConsoleKind};
 pub use devices::MoveOptions;
 pub use entry::GuestEntry;
 pub use lifecycle::{CloneOptions, DestroyOptions, LocalDisk, MigrateOptions, MigrationCheck};
+pub use server::{CloudInitDocument, ContainerInterface};
 
 mod sealed {
     pub trait Sealed {}

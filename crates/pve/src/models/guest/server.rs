@@ -1,0 +1,86 @@
+//! What only virtual machines have: a guest agent, cloud-init.
+
+use super::{Guest, Lxc, Qemu};
+use crate::lenient::{self, List};
+use crate::qemu::GuestAgent;
+use crate::{Error, Params};
+
+/// One of cloud-init's documents that Proxmox makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CloudInitDocument {
+    /// Users, keys, packages.
+    User,
+    /// Addresses.
+    Network,
+    /// The instance's id.
+    Meta,
+}
+
+impl Guest<Qemu> {
+    /// The agent inside the guest. While the guest boots it does not answer:
+    /// [`Error::is_agent_not_running`].
+    pub fn agent(&self) -> GuestAgent {
+        self.client.node(&self.node).qemu(self.vmid).agent()
+    }
+
+    /// One of cloud-init's documents, as it would be made now.
+    ///
+    /// # Errors
+    /// As [`Client::request`](crate::Client::request).
+    pub async fn cloudinit_document(&self, which: CloudInitDocument) -> Result<String, Error> {
+        let which = match which {
+            CloudInitDocument::User => "user",
+            CloudInitDocument::Network => "network",
+            CloudInitDocument::Meta => "meta",
+        };
+        let params = Params::new().set("type", which);
+        self.resource().sub("cloudinit/dump").get(params).await
+    }
+
+    /// Makes the cloud-init disk anew, with what was changed since it was made.
+    ///
+    /// # Errors
+    /// As [`Client::request`](crate::Client::request). Since release 7.2.
+    pub async fn regenerate_cloudinit(&self) -> Result<(), Error> {
+        self.resource().sub("cloudinit").put(()).await.map(drop)
+    }
+
+    /// Presses a key in the guest: `ctrl-alt-delete`.
+    ///
+    /// # Errors
+    /// As [`Client::request`](crate::Client::request).
+    pub async fn send_key(&self, key: &str) -> Result<(), Error> {
+        self.resource().sub("sendkey").put([("key", key)]).await.map(drop)
+    }
+}
+
+/// A network interface as it is inside a container.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[non_exhaustive]
+pub struct ContainerInterface {
+    /// `eth0`.
+    #[serde(default, deserialize_with = "lenient::string")]
+    pub name: String,
+    /// The MAC address, in lower case.
+    #[serde(default, deserialize_with = "lenient::opt_string")]
+    pub hwaddr: Option<String>,
+    /// Its first IPv4 address, as a CIDR.
+    #[serde(default, deserialize_with = "lenient::opt_string")]
+    pub inet: Option<String>,
+    /// Its first IPv6 address, as a CIDR.
+    #[serde(default, deserialize_with = "lenient::opt_string")]
+    pub inet6: Option<String>,
+}
+
+impl Guest<Lxc> {
+    /// The network interfaces as they are inside, without any agent. Since
+    /// release 8; it must run.
+    ///
+    /// # Errors
+    /// As [`Client::request`](crate::Client::request).
+    pub async fn interfaces(&self) -> Result<Vec<ContainerInterface>, Error> {
+        let List(rows) = self.resource().sub("interfaces").get(()).await?;
+        Ok(rows)
+    }
+}
