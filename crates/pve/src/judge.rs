@@ -49,8 +49,8 @@ pub(crate) fn judge(call: &Call, answer: Answer, params: &Params) -> Result<Repl
                 reason: format!("status {status} {reason}: is this Proxmox VE's HTTPS address?"),
             });
         }
-        // Nothing was sent on to the node.
-        595 => return Err(unavailable(call, status, reason)),
+        // A gateway has too much to do; 595: nothing was sent on to the node.
+        429 | 595 => return Err(unavailable(call, status, reason)),
         596..=599 if call.is_agent() && reason == "Broken pipe" => {
             return Err(doubtful(call, status, reason, Doubt::AgentAnswerLost));
         }
@@ -76,7 +76,7 @@ fn unavailable(call: Call, status: u16, reason: String) -> Error {
     Error::Unavailable {
         call,
         status: Some(status),
-        reason: if status >= 502 { format!("{status} {reason}") } else { reason },
+        reason: if status == 429 || status >= 502 { format!("{status} {reason}") } else { reason },
         source: None,
     }
 }

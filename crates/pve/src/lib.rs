@@ -8,8 +8,11 @@
 //!   that have no method yet, and [`Client::request`] reaches everything.
 //! - **Readers are lenient** ([`lenient`]): numbers in strings, booleans as 0
 //!   and 1, absent and unknown members, null where a task id was.
-//! - **Nothing is sent twice**, except calls that read (to the next endpoint)
-//!   and calls that were refused for an old ticket (once).
+//! - **Nothing is sent twice that may have happened.** A call goes on to the
+//!   next endpoint when it reads or was certainly not sent, and is sent again
+//!   when its ticket was refused (once). Retries of what was refused for a lock
+//!   are opt-in: [`Config::retry`], [`Client::start_and_wait`],
+//!   [`Client::allocate`].
 //!
 //! ```no_run
 //! use pve::qemu::{CloneRequest, ConfigChange};
@@ -48,6 +51,7 @@ pub mod error;
 pub mod firewall;
 mod judge;
 pub mod lenient;
+mod limits;
 pub mod lxc;
 pub mod models;
 pub mod nodes;
@@ -59,6 +63,7 @@ pub mod qemu;
 mod reply;
 mod requests;
 mod resource;
+mod retry;
 pub mod storage;
 pub mod tasks;
 mod time;
@@ -67,15 +72,18 @@ mod upid;
 mod upload;
 mod wire;
 
+pub use auth::{Auth, Challenge, Factor, FactorKind, LogIn, Session, TokenInfo};
 pub use client::Client;
-pub use config::{Auth, Config, Timeouts};
+pub use config::{Config, Proxy, Timeouts};
 pub use error::{Error, Sent};
 pub use http::Method;
+pub use limits::Limits;
 pub use params::{ParamValue, Params};
 pub use path::ApiPath;
 pub use reply::Reply;
+pub use retry::{Allocated, AllocationError, RetryPolicy};
 pub use tasks::{ExitStatus, TaskOutcome, WaitPolicy};
 pub use time::{Clock, Sleep, SystemClock, TokioSleep};
-pub use tls::{Fingerprint, Tls};
+pub use tls::{ClientCertificate, Fingerprint, Tls, TlsVersion};
 pub use upid::{ParseError, Upid, VmId};
 pub use upload::UploadRequest;

@@ -3,8 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use hyper::ext::ReasonPhrase;
 
-use crate::auth::with_sources;
-use crate::error::{Call, Error, Transport, TransportKind};
+use crate::error::{Call, Error, Transport, TransportKind, with_sources};
 use crate::judge::lost;
 use crate::tls::PinMismatch;
 
@@ -28,6 +27,8 @@ pub(crate) async fn exchange(
         Some(phrase) => String::from_utf8_lossy(phrase.as_bytes()).trim().to_owned(),
         None => status.canonical_reason().unwrap_or_default().to_owned(),
     };
+    let open_ended = response.content_length().is_none()
+        && !response.headers().contains_key(http::header::TRANSFER_ENCODING);
     let mut body = BytesMut::new();
     loop {
         match response.chunk().await {
@@ -45,6 +46,9 @@ pub(crate) async fn exchange(
             // The status line of a refusal says all that matters, and many come
             // without a length, end with the connection and no farewell.
             Err(_) if status.as_u16() >= 400 => break,
+            // Proxmox closes without TLS's farewell. Where no length was given
+            // either, a whole document shows that nothing is missing.
+            Err(error) if open_ended && is_unclean_end(&error) && is_whole(&body) => break,
             Err(error) => {
                 let transport = Transport {
                     kind: TransportKind::Closed,
@@ -55,6 +59,16 @@ pub(crate) async fn exchange(
         }
     }
     Ok(Answer { status: status.as_u16(), reason, body: body.freeze() })
+}
+
+fn is_unclean_end(error: &reqwest::Error) -> bool {
+    find_source::<std::io::Error>(error)
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::UnexpectedEof)
+}
+
+/// Is it one JSON value from the beginning to the end?
+fn is_whole(body: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
 }
 
 /// What a failed exchange means.

@@ -205,6 +205,24 @@ pub enum Error {
         /// The answer.
         rejection: Box<Rejection>,
     },
+    /// Too many calls at once for this client's limits; nothing was sent.
+    #[error("{call}: not sent, {reason}")]
+    Overloaded {
+        /// The call.
+        call: Call,
+        /// Which limit.
+        reason: String,
+    },
+    /// The log-in that the call needs asks for a second factor; the call was
+    /// not sent. Begin with [`Client::log_in`](crate::Client::log_in), or use
+    /// an API token.
+    #[error(
+        "{call}: not sent, the log-in needs a second factor (log in by `Client::log_in`, or use an API token)"
+    )]
+    SecondFactor {
+        /// The call.
+        call: Call,
+    },
     /// Token, ticket or password were refused.
     #[error("not authenticated: {0}")]
     Unauthenticated(Box<Rejection>),
@@ -251,12 +269,17 @@ impl Error {
     /// Whether the request was sent, as far as anyone can know.
     pub fn was_sent(&self) -> Sent {
         match self {
-            Self::InvalidRequest { .. } | Self::Config(_) | Self::NotSent { .. } => Sent::No,
+            Self::InvalidRequest { .. }
+            | Self::Config(_)
+            | Self::NotSent { .. }
+            | Self::Overloaded { .. }
+            | Self::SecondFactor { .. } => Sent::No,
             Self::Ambiguous { .. } => Sent::Maybe,
-            // 595: the proxy could not connect to the node. Other texts are
-            // refusals by the node itself. A read's lost answer is unknown.
+            // 595: the proxy could not connect to the node. 429: a gateway has
+            // too much to do. Other texts are refusals by the node itself. A
+            // read's lost answer is unknown.
             Self::Unavailable { status, .. } => match status {
-                Some(595) => Sent::No,
+                Some(429 | 595) => Sent::No,
                 Some(500..=501) => Sent::Yes,
                 _ => Sent::Maybe,
             },
@@ -283,8 +306,21 @@ impl Error {
     pub fn is_retryable_read(&self) -> bool {
         match self {
             Self::NotSent { source, .. } => source.kind != TransportKind::Tls,
-            Self::Ambiguous { .. } | Self::Unavailable { .. } | Self::Busy { .. } => true,
+            Self::Ambiguous { .. }
+            | Self::Unavailable { .. }
+            | Self::Busy { .. }
+            | Self::Overloaded { .. } => true,
             _ => false,
+        }
+    }
+
+    /// Does it look as if the endpoint itself were gone? A node that its proxy
+    /// cannot reach (595) says nothing against the proxy.
+    pub(crate) fn is_endpoint_down(&self) -> bool {
+        match self {
+            Self::NotSent { .. } | Self::Ambiguous { source: Some(_), .. } => true,
+            Self::Unavailable { status: Some(595), .. } => false,
+            _ => self.is_endpoint_fault(),
         }
     }
 
@@ -306,6 +342,8 @@ impl Error {
             | Self::NotSent { call, .. }
             | Self::Ambiguous { call, .. }
             | Self::Unavailable { call, .. }
+            | Self::Overloaded { call, .. }
+            | Self::SecondFactor { call }
             | Self::Malformed { call, .. } => Some(call),
             Self::Config(_)
             | Self::TaskRunning { .. }
@@ -389,6 +427,20 @@ impl Error {
     pub fn is_agent_not_running(&self) -> bool {
         matches!(self.kind(), Some(Kind::AgentNotRunning))
     }
+}
+
+/// An error and everything behind it in one line.
+pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        source = error.source();
+    }
+    text
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Tickets, CSRF and endpoints.
+//! Tickets and CSRF.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -6,16 +6,15 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use pve::error::TransportKind;
-use pve::{Auth, Client, Clock, Error, Sent, VmId};
-use tokio::net::TcpListener;
+use pve::{Auth, Client, Clock, Error, Sent};
 
 use crate::server::{Act, Request, Server, bare, data, refuse, soon};
 
 #[derive(Debug, Default)]
-struct ManualClock(AtomicU64);
+pub struct ManualClock(AtomicU64);
 
 impl ManualClock {
-    fn advance(&self, seconds: u64) {
+    pub fn advance(&self, seconds: u64) {
         self.0.fetch_add(seconds, Ordering::SeqCst);
     }
 }
@@ -216,39 +215,52 @@ async fn second_factor_is_named() {
     let mut config = server.config();
     config.auth = Auth::ticket("u@pve", PASSWORD);
     let error = soon(Client::new(config).unwrap().version()).await.unwrap_err();
+    assert!(matches!(error, Error::SecondFactor { .. }), "{error:?}");
+    assert_eq!(error.was_sent(), Sent::No);
+    assert!(error.to_string().contains("second factor"), "{error}");
+}
+
+/// A client that begins with ticket `T1`, which somebody else got.
+async fn with_session() -> Setup {
+    let setup = setup(PASSWORD).await;
+    setup.write().await.unwrap();
+    let session = setup.client.session().await.unwrap();
+    let mut config = setup.server.config();
+    config.auth = Auth::session("u@pve", session.ticket, session.csrf);
+    config.clock = setup.clock.clone();
+    Setup { client: Client::new(config).unwrap(), ..setup }
+}
+
+#[tokio::test]
+async fn an_existing_ticket_is_renewed_before_its_first_use() {
+    let setup = with_session().await;
+    setup.write().await.unwrap();
+    setup.write().await.unwrap();
+    assert_eq!(setup.logins()[1..], ["username=u%40pve&password=T1"]);
+    let last = setup.server.requests().pop().unwrap();
+    assert_eq!(last.header("cookie"), Some("PVEAuthCookie=T2"));
+    assert_eq!(last.header("csrfpreventiontoken"), Some("C2"));
+}
+
+#[tokio::test]
+async fn a_dead_ticket_without_a_password_ends_the_session() {
+    let setup = with_session().await;
+    setup.realm.dead.lock().unwrap().push("T1".into());
+    let error = setup.write().await.unwrap_err();
+    assert!(matches!(error, Error::Unauthenticated(_)), "{error:?}");
+    assert_eq!(setup.logins().len(), 2);
+}
+
+#[tokio::test]
+async fn a_session_that_was_not_used_for_two_hours_says_that_it_is_over() {
+    let setup = with_session().await;
+    setup.read().await.unwrap();
+    setup.clock.advance(7200);
+    let error = setup.read().await.unwrap_err();
     let Error::NotSent { source, .. } = error else {
         panic!("{error:?}");
     };
-    assert!(source.to_string().contains("second factor"), "{source}");
-}
-
-/// Two endpoints, of which the first one is gone.
-async fn half_dead() -> (Server, Client) {
-    let server = Server::start(|_| data("null")).await;
-    let dead = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = dead.local_addr().unwrap();
-    drop(dead);
-    let mut config = server.config();
-    config.endpoints.insert(0, format!("https://{address}").parse().unwrap());
-    let client = Client::new(config).unwrap();
-    (server, client)
-}
-
-#[tokio::test]
-async fn reads_go_on_to_the_next_endpoint() {
-    let (server, client) = half_dead().await;
-    soon(client.request(pve::Method::GET, "version", ())).await.unwrap();
-    assert_eq!(server.requests().len(), 1);
-}
-
-#[tokio::test]
-async fn writes_do_not_but_the_next_one_begins_elsewhere() {
-    let (server, client) = half_dead().await;
-    let vm = client.node("pve1").qemu(VmId::new(100).unwrap());
-    let error = soon(vm.unlink(&["unused0"], false)).await.unwrap_err();
-    assert_eq!(error.was_sent(), Sent::No);
-    assert!(server.requests().is_empty());
-    soon(vm.unlink(&["unused0"], false)).await.unwrap();
+    assert!(source.to_string().contains("expired"), "{source}");
 }
 
 #[test]
@@ -259,6 +271,7 @@ fn ids_are_checked() {
         Auth::token("root!t", "s"),
         Auth::token("root@pam!t=s", "s"),
         Auth::ticket("root", "s"),
+        Auth::session("root", "s", "s"),
     ] {
         let text = format!("{auth:?}");
         let error = Client::new(config(auth)).unwrap_err();

@@ -3,10 +3,15 @@
 
 mod admin;
 mod auth;
+mod endpoints;
 mod errors;
+mod limits;
+mod login;
 mod lxc;
+mod proxy;
 mod recorded;
 mod requests;
+mod retry;
 mod server;
 mod services;
 mod tasks;

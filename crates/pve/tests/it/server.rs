@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use pve::{Auth, Client, Config, Fingerprint, Tls};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::server::WebPkiClientVerifier;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
 /// A request as it came in.
@@ -44,6 +46,8 @@ pub enum Act {
     SendAndCut(Vec<u8>),
     /// Wait, then send.
     Late(Duration, Vec<u8>),
+    /// Send this once the gate is open.
+    When(Arc<Semaphore>, Vec<u8>),
 }
 
 /// An answer with a body; the reason phrase is free.
@@ -80,6 +84,10 @@ pub struct Identity {
     pub key: Vec<u8>,
     pub ca_pem: String,
     pub versions: Versions,
+    /// Is a client without a certificate of this CA refused?
+    pub asks_for_certificate: bool,
+    pub ca_der: CertificateDer<'static>,
+    pub issuer: Issuer<'static, KeyPair>,
 }
 
 impl Identity {
@@ -89,7 +97,7 @@ impl Identity {
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca_key = KeyPair::generate().unwrap();
         let ca_cert = ca.self_signed(&ca_key).unwrap();
-        let issuer = Issuer::from_params(&ca, &ca_key);
+        let issuer = Issuer::new(ca, ca_key);
         let key = KeyPair::generate().unwrap();
         let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
         let cert = leaf.signed_by(&key, &issuer).unwrap();
@@ -98,7 +106,18 @@ impl Identity {
             key: key.serialize_der(),
             ca_pem: ca_cert.pem(),
             versions: rustls::DEFAULT_VERSIONS,
+            asks_for_certificate: false,
+            ca_der: ca_cert.der().clone(),
+            issuer,
         }
+    }
+
+    /// Another certificate of the same CA, and its key, in PEM form.
+    pub fn client_certificate(&self) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let leaf = CertificateParams::new(vec!["client".to_owned()]).unwrap();
+        let cert = leaf.signed_by(&key, &self.issuer).unwrap();
+        (cert.pem(), key.serialize_pem())
     }
 
     pub fn fingerprint(&self) -> Fingerprint {
@@ -111,11 +130,19 @@ impl Identity {
         // Not `with_single_cert`, which would notice a stolen certificate.
         let key = provider.key_provider.load_private_key(key).unwrap();
         let certified = CertifiedKey::new(self.chain.clone(), key);
-        let config = rustls::ServerConfig::builder_with_provider(provider)
+        let config = rustls::ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(self.versions)
-            .unwrap()
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+            .unwrap();
+        let config = match self.asks_for_certificate {
+            false => config.with_no_client_auth(),
+            true => {
+                let mut roots = rustls::RootCertStore::empty();
+                roots.add(self.ca_der.clone()).unwrap();
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
+                config.with_client_cert_verifier(verifier.build().unwrap())
+            }
+        };
+        let config = config.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
         TlsAcceptor::from(Arc::new(config))
     }
 }
@@ -166,6 +193,10 @@ impl Server {
                             Act::SendAndCut(bytes) => (bytes, true),
                             Act::Late(pause, bytes) => {
                                 tokio::time::sleep(pause).await;
+                                (bytes, false)
+                            }
+                            Act::When(gate, bytes) => {
+                                gate.acquire().await.unwrap().forget();
                                 (bytes, false)
                             }
                         };

@@ -27,7 +27,13 @@ fn state(status: &str, exit: &str) -> Act {
 
 /// Time that passes only by sleeping.
 #[derive(Debug, Default)]
-struct Dream(Mutex<Vec<Duration>>);
+pub struct Dream(Mutex<Vec<Duration>>);
+
+impl Dream {
+    pub fn pauses(&self) -> Vec<Duration> {
+        self.0.lock().unwrap().clone()
+    }
+}
 
 impl Clock for Dream {
     fn now(&self) -> Duration {
@@ -76,7 +82,7 @@ async fn pauses_grow_to_their_limit() {
     let (client, dream) = dreaming(&server);
     let policy = WaitPolicy::default();
     soon(client.wait_task(&upid(), &policy)).await.unwrap();
-    let pauses = dream.0.lock().unwrap().clone();
+    let pauses = dream.pauses();
     assert_eq!(pauses.len(), 20);
     assert!(pauses.windows(2).all(|pair| pair[0] <= pair[1]));
     assert_eq!((pauses[0], pauses[19]), (policy.first_pause, policy.longest_pause));

@@ -1,9 +1,9 @@
 //! Who is trusted.
 
 use pve::error::TransportKind;
-use pve::{Client, Error, Fingerprint, Sent, Tls};
+use pve::{Client, ClientCertificate, Error, Fingerprint, Sent, Tls, TlsVersion};
 
-use crate::server::{Identity, Server, Versions, data, soon};
+use crate::server::{Act, Identity, Server, Versions, data, soon};
 
 async fn try_with(server: &Server, tls: Tls) -> Result<(), Error> {
     let mut config = server.config();
@@ -93,5 +93,62 @@ async fn pinned_certificate_without_its_key_is_refused() {
         assert!(thief.requests().is_empty());
         let server = Server::start_as(honest, |_| data(r#"{"version":"8.4.21"}"#)).await;
         try_with(&server, Tls::pinned([pin])).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_client_certificate_is_shown_to_who_asks() {
+    let identity = Identity { asks_for_certificate: true, ..Identity::new() };
+    let (chain, key) = identity.client_certificate();
+    let pin = Tls::pinned([identity.fingerprint()]);
+    let server = Server::start_as(identity, |_| data(r#"{"version":"8.4.21"}"#)).await;
+    try_with(&server, pin.clone()).await.unwrap_err();
+    assert!(server.requests().is_empty());
+    let certificate = ClientCertificate::from_pem(chain, key);
+    try_with(&server, pin.client_certificate(certificate)).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_old_version_of_tls_can_be_refused() {
+    static TLS12: Versions = &[&rustls::version::TLS12];
+    let identity = Identity { versions: TLS12, ..Identity::new() };
+    let server = Server::start_as(identity, |_| data(r#"{"version":"8.4.21"}"#)).await;
+    let tls = Tls::pinned([server.identity.fingerprint()]);
+    try_with(&server, tls.clone()).await.unwrap();
+    assert_not_trusted(try_with(&server, tls.min_version(TlsVersion::V1_3)).await);
+}
+
+#[tokio::test]
+async fn trusting_anybody_takes_an_explicit_word() {
+    let server = server().await;
+    try_with(&server, Tls::danger_accept_any_certificate()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_bundle_is_read_from_a_file_or_a_folder() {
+    let server = server().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    std::fs::write(folder.path().join("other.pem"), Identity::new().ca_pem).unwrap();
+    std::fs::write(&file, &server.identity.ca_pem).unwrap();
+    try_with(&server, Tls::ca_file(&file).unwrap()).await.unwrap();
+    try_with(&server, Tls::ca_file(folder.path()).unwrap()).await.unwrap();
+    std::fs::remove_file(&file).unwrap();
+    assert_not_trusted(try_with(&server, Tls::ca_file(folder.path()).unwrap()).await);
+}
+
+/// Proxmox closes without TLS's farewell, and not every answer has a length.
+#[tokio::test]
+async fn a_whole_answer_without_length_and_farewell_is_taken_and_a_cut_one_is_not() {
+    let open = |body: &str| {
+        Act::SendAndCut(format!("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{body}").into())
+    };
+    let whole = r#"{"data":{"version":"8.4.21"}}"#;
+    let server = Server::scripted([open(whole), open(&whole[..20]), open("")]).await;
+    let client = server.client();
+    assert_eq!(soon(client.version()).await.unwrap().version, "8.4.21");
+    for _ in 0..2 {
+        let error = soon(client.version()).await.unwrap_err();
+        assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
     }
 }

@@ -1,31 +1,53 @@
 //! How to reach a cluster.
 
+mod proxy;
+mod timeouts;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
 use url::Url;
 
-use crate::Error;
+pub use proxy::Proxy;
+pub use timeouts::Timeouts;
+
+use crate::auth::Auth;
+use crate::limits::Limits;
+use crate::retry::RetryPolicy;
 use crate::time::{Clock, Sleep, SystemClock, TokioSleep};
 use crate::tls::Tls;
+use crate::{Error, error::with_sources};
+
+/// Idle connections are dropped early: the API proxy closes them after five
+/// seconds, and a write that meets a closing connection has an unknown end.
+const IDLE: Duration = Duration::from_secs(2);
 
 /// Everything a [`Client`](crate::Client) needs. Build it with
 /// [`Config::new`] and change what should differ.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Config {
-    /// One or more nodes of one cluster, `https://host:8006`. Calls that only
-    /// read go on to the next one when one cannot be reached; a write is sent
-    /// once, to the one that answered last.
+    /// One or more nodes of one cluster, `https://host:8006`. A call goes on to
+    /// the next one when one cannot be reached: a read always, a write only
+    /// when it was certainly not sent. Reads begin with the first in this list
+    /// that is not set back, writes with the one that answered last.
     pub endpoints: Vec<Url>,
+    /// For how long an endpoint that failed is tried last: 30 s. Twice as long
+    /// for each further failure in a row, at most 32 times as long.
+    pub set_back: Duration,
     /// Who we are.
     pub auth: Auth,
     /// Which servers to trust.
     pub tls: Tls,
+    /// How to get there: directly.
+    pub proxy: Proxy,
     /// How long to wait.
     pub timeouts: Timeouts,
+    /// How many requests at once.
+    pub limits: Limits,
+    /// When and how often to repeat a call by itself: never.
+    pub retry: Option<RetryPolicy>,
     /// The `User-Agent` header.
     pub user_agent: String,
     /// The largest answer that is read, in bytes after decompression.
@@ -42,14 +64,62 @@ impl Config {
         Self {
             endpoints: endpoints.into_iter().collect(),
             auth,
+            set_back: Duration::from_secs(30),
             tls: Tls::default(),
+            proxy: Proxy::Direct,
             timeouts: Timeouts::default(),
+            limits: Limits::default(),
+            retry: None,
             user_agent: concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).to_owned(),
             // The bulk list of a cluster of 10,000 guests is about 5 MiB.
             body_limit: 64 * 1024 * 1024,
             clock: Arc::new(SystemClock::default()),
             sleep: Arc::new(TokioSleep),
         }
+    }
+
+    /// The longest time from the beginning of a write (no upload) to the moment
+    /// when the client gives up on it: the wait for a place among
+    /// [`limits`](Self::limits), a connection to each endpoint, log-ins, the
+    /// answer, and retries where they are allowed.
+    pub fn longest_write(&self) -> Duration {
+        let timeouts = &self.timeouts;
+        let endpoints = u32::try_from(self.endpoints.len().max(1)).unwrap_or(u32::MAX);
+        let once = match &self.auth {
+            Auth::Token { .. } => timeouts.connect.saturating_mul(endpoints),
+            // A log-in before each, and once more after a refused ticket.
+            _ => {
+                let each = timeouts.connect.saturating_add(timeouts.login());
+                each.saturating_mul(endpoints.saturating_add(1)).saturating_add(timeouts.task)
+            }
+        };
+        let once = once.saturating_add(timeouts.task);
+        let once = once.saturating_add(self.limits.longest_wait.saturating_mul(endpoints));
+        let all = match &self.retry {
+            None => once,
+            Some(retry) => {
+                once.saturating_mul(retry.attempts.max(1)).saturating_add(retry.longest_pauses())
+            }
+        };
+        timeouts.whole.map_or(all, |whole| whole.min(all))
+    }
+
+    /// The HTTP library's client.
+    pub(crate) fn http_client(&self) -> Result<reqwest::Client, Error> {
+        let builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(self.tls.client_config()?)
+            .user_agent(&self.user_agent)
+            .connect_timeout(self.timeouts.connect)
+            .pool_idle_timeout(IDLE)
+            .http1_only()
+            .gzip(true)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never());
+        let builder = match self.proxy.resolve()? {
+            Some(proxy) => builder.proxy(proxy),
+            None => builder.no_proxy(),
+        };
+        builder.build().map_err(|error| Error::Config(with_sources(&error)))
     }
 
     /// The base addresses, each ending in `/api2/json`.
@@ -94,89 +164,12 @@ impl fmt::Debug for Config {
             .field("endpoints", &endpoints)
             .field("auth", &self.auth)
             .field("tls", &self.tls)
+            .field("proxy", &self.proxy)
             .field("timeouts", &self.timeouts)
+            .field("limits", &self.limits)
+            .field("retry", &self.retry)
             .field("user_agent", &self.user_agent)
             .finish_non_exhaustive()
-    }
-}
-
-/// How to prove who we are.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Auth {
-    /// An API token: needs no renewal and no CSRF protection. A token of
-    /// `root@pam` is still not `root@pam`: some calls want a ticket.
-    Token {
-        /// `user@realm!name`.
-        id: String,
-        /// The UUID shown when it was created.
-        secret: SecretString,
-    },
-    /// A ticket, got with a password, renewed after an hour.
-    Ticket {
-        /// `user@realm`.
-        username: String,
-        /// The password.
-        password: SecretString,
-    },
-}
-
-impl Auth {
-    /// An API token.
-    pub fn token(id: impl Into<String>, secret: impl Into<SecretString>) -> Self {
-        Self::Token { id: id.into(), secret: secret.into() }
-    }
-
-    /// A user with a password.
-    pub fn ticket(username: impl Into<String>, password: impl Into<SecretString>) -> Self {
-        Self::Ticket { username: username.into(), password: password.into() }
-    }
-}
-
-/// How long to wait for what. Connecting and answering are counted apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Timeouts {
-    /// To resolve, connect and shake hands: 10 s.
-    pub connect: Duration,
-    /// For the whole answer of a call that reads: 45 s. The API proxy gives up
-    /// on its node after 30 s, and delays each refused log-in by 3 s; less
-    /// than that makes sense only in tests.
-    pub read: Duration,
-    /// For the whole answer of a call that changes something or starts a task
-    /// (not for the task itself): 45 s.
-    pub task: Duration,
-    /// For a whole upload: 1 h.
-    pub upload: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(10),
-            read: Duration::from_secs(45),
-            task: Duration::from_secs(45),
-            upload: Duration::from_secs(3600),
-        }
-    }
-}
-
-impl Timeouts {
-    /// The longest time from the beginning of a write (no upload) to the moment
-    /// when the client gives up on it. With a token it is a single connection
-    /// and a single answer.
-    pub fn longest_write(&self, auth: &Auth) -> Duration {
-        let call = self.connect.saturating_add(self.task);
-        match auth {
-            Auth::Token { .. } => call,
-            // A log-in, the call; once more after a refused ticket.
-            Auth::Ticket { .. } => call.saturating_add(self.login()).saturating_mul(2),
-        }
-    }
-
-    /// For a log-in, the wait for another call's log-in included.
-    pub(crate) fn login(&self) -> Duration {
-        self.connect.saturating_add(self.read)
     }
 }
 
@@ -220,5 +213,25 @@ mod tests {
         let text = format!("{config:?}");
         assert!(text.contains("root@pam"));
         assert!(!text.contains("sesame") && !text.contains("hush"), "{text}");
+    }
+
+    #[test]
+    fn the_longest_write_counts_every_wait() {
+        let seconds = Duration::from_secs;
+        let url = || Url::parse("https://h").unwrap();
+        let mut config = Config::new([url()], Auth::token("root@pam!x", "s"));
+        config.limits.longest_wait = seconds(1);
+        assert_eq!(config.longest_write(), seconds(10 + 45 + 1));
+        config.endpoints.push(url());
+        assert_eq!(config.longest_write(), seconds(20 + 45 + 2));
+        config.timeouts.whole = Some(seconds(31));
+        assert_eq!(config.longest_write(), seconds(31));
+        config.timeouts.whole = None;
+        let retry = RetryPolicy { attempts: 2, ..RetryPolicy::default() };
+        let pauses = retry.longest_pauses();
+        config.retry = Some(retry);
+        assert_eq!(config.longest_write(), seconds(2 * 67) + pauses);
+        config.auth = Auth::ticket("root@pam", "s");
+        assert!(config.longest_write() > seconds(2 * 67) + pauses);
     }
 }
