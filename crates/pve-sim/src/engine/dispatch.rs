@@ -80,7 +80,7 @@ impl Answer {
         match &self.result {
             Ok((data, total)) => succeeded(data, *total, self.relayed, request.extjs),
             Err(fail) if self.empty => Reply { reason: fail.text.clone(), ..empty(fail.status) },
-            Err(fail) => failed(fail, request),
+            Err(fail) => failed(fail, request, self.relayed),
         }
     }
 }
@@ -169,8 +169,11 @@ impl Engine {
                     return;
                 }
                 Effect::Refuse { status, text } => {
-                    let _ =
-                        answer.send(Outcome::Reply(failed(&Fail::with(*status, text), &request)));
+                    let _ = answer.send(Outcome::Reply(failed(
+                        &Fail::with(*status, text),
+                        &request,
+                        false,
+                    )));
                     return;
                 }
                 Effect::Drop => {
@@ -232,7 +235,7 @@ impl Engine {
         };
         let is_failed_login = is_login && result.as_ref().is_err_and(|fail| fail.status == 401);
         Answer {
-            relayed: method.protected && result.is_ok(),
+            relayed: method.protected,
             delay: if is_failed_login { self.auth_delay } else { Duration::ZERO },
             result,
             caller: Some(caller.id()),
@@ -273,7 +276,9 @@ impl Engine {
         }
         let checked = self.check(&world, request, &caller);
         let (method, handler, params) = checked.map_err(|fail| {
-            Box::new(Answer { empty: fail.status >= 590, ..Answer::fail(fail, Some(&caller)) })
+            let empty = fail.status >= 590;
+            let relayed = is_protected(&world, request);
+            Box::new(Answer { empty, relayed, ..Answer::fail(fail, Some(&caller)) })
         })?;
         for effect in before {
             foreign_guest(&mut world, effect, &params);
@@ -401,8 +406,15 @@ impl Engine {
     }
 }
 
+/// Whether pvedaemon answers a request, so that even its refusals are relayed.
+fn is_protected(world: &World, request: &Request) -> bool {
+    let table = Table::of(world.version);
+    let found = table.find(&request.method, &request.path);
+    found.is_some_and(|(index, _)| table.methods[index].protected)
+}
+
 fn not_implemented(request: &Request) -> Fail {
-    Fail::with(501, format!("Method '{} {}' not implemented", request.method, request.path))
+    Fail::with(501, format!("Method '{} {}' not implemented", request.method, request.asked))
 }
 
 /// The answer for a method that Proxmox has and the simulator has not.

@@ -28,6 +28,8 @@ pub(crate) struct Request {
     pub method: String,
     /// Below `/api2/json`, decoded, without repeated slashes.
     pub path: String,
+    /// The path with the slashes that the client sent.
+    pub asked: String,
     pub extjs: bool,
     pub parameters: BTreeMap<String, Value>,
     pub credentials: Credentials,
@@ -118,7 +120,9 @@ pub(super) fn succeeded(data: &Value, total: Option<usize>, relayed: bool, extjs
 }
 
 /// The answer of a call that was refused.
-pub(super) fn failed(fail: &Fail, request: &Request) -> Reply {
+///
+/// `relayed`: pvedaemon refused it and pveproxy passed the refusal on.
+pub(super) fn failed(fail: &Fail, request: &Request, relayed: bool) -> Reply {
     // The texts of 501 carry no final newline, all others do (recorded).
     let newline = if fail.status == 501 { "" } else { "\n" };
     let mut body = json!({"data": null, "message": format!("{}{newline}", fail.text)});
@@ -128,13 +132,14 @@ pub(super) fn failed(fail: &Fail, request: &Request) -> Reply {
     let reason = fail.text.lines().next().unwrap_or_default().to_owned();
     if request.extjs {
         body["success"] = json!(0);
-        body["status"] = json!(fail.status);
+        // pveproxy writes a status that it has read from pvedaemon as a string (recorded).
+        body["status"] = if relayed { json!(fail.status.to_string()) } else { json!(fail.status) };
         return Reply {
             status: 200,
             reason: "OK".into(),
             body: body.to_string().into_bytes(),
             json: true,
-            relayed: false,
+            relayed,
         };
     }
     Reply {

@@ -1,14 +1,16 @@
 //! The HTTP side: TLS, reading requests as pveproxy does, writing its answers.
 
+use std::io::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, DATE, EXPIRES, HeaderValue, PRAGMA, SERVER,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, DATE, EXPIRES,
+    HeaderValue, PRAGMA, SERVER,
 };
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -22,6 +24,13 @@ pub(crate) mod tls;
 /// Open connections at most; more are refused. Source: pveproxy's own default
 /// of 3 workers with 500 connections each is of this order.
 const MAX_CONNECTIONS: usize = 1_500;
+
+/// How long a client may take for a handshake, and for the head or the next
+/// part of a request.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Bodies of more bytes are compressed for clients that take gzip. Source: fact 20.
+const COMPRESS_ABOVE: usize = 1024;
 
 /// The connection is closed without an answer.
 #[derive(Debug, thiserror::Error)]
@@ -54,14 +63,18 @@ async fn connection(
 ) -> Result<(), String> {
     stream.set_nodelay(true).map_err(|error| error.to_string())?;
     let mut first = [0];
-    let read = stream.peek(&mut first).await.map_err(|error| error.to_string())?;
+    let peeked = tokio::time::timeout(PATIENCE, stream.peek(&mut first)).await;
+    let read = peeked.map_err(|_| "nothing was sent")?.map_err(|error| error.to_string())?;
     // A TLS record that starts a handshake begins with 0x16.
     if read == 1 && first[0] != 0x16 {
         return redirect(stream).await;
     }
-    let stream = tls.accept(stream).await.map_err(|error| error.to_string())?;
+    let accepted = tokio::time::timeout(PATIENCE, tls.accept(stream)).await;
+    let stream = accepted.map_err(|_| "no TLS handshake")?.map_err(|error| error.to_string())?;
     let service = hyper::service::service_fn(move |request| answer(engine.clone(), request));
     hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
         .title_case_headers(true)
         .max_headers(64)
         .serve_connection(TokioIo::new(stream), service)
@@ -95,18 +108,35 @@ async fn answer(
     engine: Arc<Engine>,
     request: hyper::Request<Incoming>,
 ) -> Result<hyper::Response<Full<Bytes>>, Dropped> {
+    let gzip = request
+        .headers()
+        .get(ACCEPT_ENCODING)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.contains("gzip"));
     let outcome = match read::request(request).await {
         Ok(request) => engine.handle(request).await,
         Err(outcome) => outcome,
     };
     match outcome {
-        Outcome::Reply(reply) => Ok(write(reply)),
+        Outcome::Reply(reply) => Ok(write(reply, gzip)),
         Outcome::Drop => Err(Dropped),
     }
 }
 
-fn write(reply: Reply) -> hyper::Response<Full<Bytes>> {
-    let mut response = hyper::Response::new(Full::new(Bytes::from(reply.body)));
+/// The body in gzip form, when the client takes it and it is worth it.
+fn compressed(body: &[u8], gzip: bool) -> Option<Vec<u8>> {
+    if !gzip || body.len() <= COMPRESS_ABOVE {
+        return None;
+    }
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(body).ok()?;
+    encoder.finish().ok()
+}
+
+fn write(reply: Reply, gzip: bool) -> hyper::Response<Full<Bytes>> {
+    let short = compressed(&reply.body, gzip);
+    let is_short = short.is_some();
+    let mut response = hyper::Response::new(Full::new(Bytes::from(short.unwrap_or(reply.body))));
     if let Ok(status) = hyper::StatusCode::from_u16(reply.status) {
         *response.status_mut() = status;
     }
@@ -128,6 +158,9 @@ fn write(reply: Reply) -> hyper::Response<Full<Bytes>> {
     }
     if reply.status < 400 {
         headers.append(CONNECTION, HeaderValue::from_static("Keep-Alive"));
+    }
+    if is_short {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     if reply.json {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json;charset=UTF-8"));

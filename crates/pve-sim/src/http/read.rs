@@ -15,6 +15,12 @@ use crate::engine::{Credentials, Outcome, Reply, Request};
 /// The largest body of a request that is no upload. Source: fact 12.
 const MAX_BODY: usize = 512 * 1024;
 
+/// The longest header, all lines together. Source: fact 12.
+const MAX_HEAD: usize = 8 * 1024;
+
+/// How long the body of a request may take that is no upload.
+const MAX_BODY_TIME: std::time::Duration = std::time::Duration::from_secs(60);
+
 fn plain(status: u16, text: &str) -> Outcome {
     let reason = text.lines().next().unwrap_or_default().to_owned();
     Outcome::Reply(Reply {
@@ -39,6 +45,11 @@ fn bare(status: u16, reason: &str) -> Outcome {
 /// Reads a request; the error is the answer to one that pveproxy refuses.
 pub(crate) async fn request(request: hyper::Request<Incoming>) -> Result<Request, Outcome> {
     let (parts, body) = request.into_parts();
+    let head: usize =
+        parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if head > MAX_HEAD {
+        return Err(Outcome::Drop);
+    }
     let method = parts.method.as_str().to_owned();
     if !matches!(method.as_str(), "GET" | "POST" | "PUT" | "DELETE") {
         return Err(bare(501, &format!("method '{method}' not available")));
@@ -46,11 +57,12 @@ pub(crate) async fn request(request: hyper::Request<Incoming>) -> Result<Request
     if parts.headers.contains_key(TRANSFER_ENCODING) {
         return Err(plain(501, "chunked transfer encoding not supported"));
     }
-    let (path, extjs) = path_of(parts.uri.path())?;
+    let path = path_of(parts.uri.path())?;
     let mut read = Request {
         method,
-        path,
-        extjs,
+        path: path.path,
+        asked: path.asked,
+        extjs: path.extjs,
         credentials: credentials(&parts.headers),
         ..Request::default()
     };
@@ -67,7 +79,8 @@ pub(crate) async fn request(request: hyper::Request<Incoming>) -> Result<Request
         read.parameters = form.fields;
         read.upload = form.upload;
     } else if has_body || !content_type.is_empty() {
-        let bytes = match Limited::new(body, MAX_BODY).collect().await {
+        let collected = tokio::time::timeout(MAX_BODY_TIME, Limited::new(body, MAX_BODY).collect());
+        let bytes = match collected.await.map_err(|_| Outcome::Drop)? {
             Ok(collected) => collected.to_bytes(),
             Err(error) if error.downcast_ref::<http_body_util::LengthLimitError>().is_some() => {
                 return Err(plain(501, "for data too large"));
@@ -81,30 +94,49 @@ pub(crate) async fn request(request: hyper::Request<Incoming>) -> Result<Request
     Ok(read)
 }
 
-/// The path below the format segment, decoded, repeated slashes folded.
-fn path_of(raw: &str) -> Result<(String, bool), Outcome> {
+/// What a request's path says.
+#[derive(Debug, Default, PartialEq)]
+struct Path {
+    /// Below the format segment, decoded, repeated slashes folded.
+    path: String,
+    /// The same with all its slashes, as refusals show it.
+    asked: String,
+    extjs: bool,
+}
+
+fn path_of(raw: &str) -> Result<Path, Outcome> {
     let decoded = percent_decode(raw.as_bytes()).decode_utf8_lossy().into_owned();
-    let mut folded = String::with_capacity(decoded.len());
-    for character in decoded.chars() {
+    let folded = fold(&decoded);
+    if !folded.starts_with("/api2") {
+        return Err(plain(500, &format!("no such file '{folded}'\n")));
+    }
+    let after = |text: &str, word: &str| {
+        let rest = text.trim_start_matches('/').strip_prefix(word)?;
+        (rest.is_empty() || rest.starts_with('/')).then(|| rest.to_owned())
+    };
+    let below = after(&decoded, "api2").unwrap_or_default();
+    let format = below.split('/').find(|part| !part.is_empty()).unwrap_or_default();
+    if format.is_empty() {
+        return Err(plain(501, "no such uri"));
+    }
+    let asked = after(&below, format).unwrap_or_default();
+    let path = fold(&asked).trim_end_matches('/').to_owned();
+    match format {
+        "json" => Ok(Path { path, asked, extjs: false }),
+        "extjs" => Ok(Path { path, asked, extjs: true }),
+        other => Err(plain(501, &format!("no formatter for uri {path}, {other}"))),
+    }
+}
+
+/// Makes one slash of several.
+fn fold(text: &str) -> String {
+    let mut folded = String::with_capacity(text.len());
+    for character in text.chars() {
         if character != '/' || !folded.ends_with('/') {
             folded.push(character);
         }
     }
-    let Some(rest) = folded.strip_prefix("/api2") else {
-        return Err(plain(500, &format!("no such file '{folded}'\n")));
-    };
-    let Some(rest) = rest.strip_prefix('/').filter(|rest| !rest.is_empty()) else {
-        return Err(plain(501, "no such uri"));
-    };
-    let (format, path) = rest
-        .split_once('/')
-        .map_or((rest, String::new()), |(format, path)| (format, format!("/{path}")));
-    let path = path.trim_end_matches('/').to_owned();
-    match format {
-        "json" => Ok((path, false)),
-        "extjs" => Ok((path, true)),
-        other => Err(plain(501, &format!("no formatter for uri {path}, {other}"))),
-    }
+    folded
 }
 
 fn credentials(headers: &HeaderMap) -> Credentials {
@@ -221,8 +253,10 @@ mod tests {
 
     #[test]
     fn double_slashes_are_folded_and_other_formats_refused() {
-        assert_eq!(path_of("/api2/json//nodes//pve1/").unwrap(), ("/nodes/pve1".to_owned(), false));
-        assert!(path_of("/api2/extjs/version").unwrap().1);
+        let path = path_of("/api2/json//nodes//pve1/").unwrap();
+        assert_eq!((path.path.as_str(), path.extjs), ("/nodes/pve1", false));
+        assert_eq!(path.asked, "//nodes//pve1/");
+        assert!(path_of("/api2/extjs/version").unwrap().extjs);
         assert_eq!(
             path_of("/api2/xyz/version"),
             Err(plain(501, "no formatter for uri /version, xyz"))

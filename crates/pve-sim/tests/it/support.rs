@@ -49,6 +49,17 @@ impl Answer {
 
 /// Sends raw bytes; `None` when the connection is closed without an answer.
 pub async fn raw(simulator: &Simulator, request: &[u8]) -> Option<Answer> {
+    parse(&exchange(simulator, request).await)
+}
+
+/// Sends raw bytes; the head as text, and the body as it came.
+pub async fn bytes(simulator: &Simulator, request: &[u8]) -> (String, Vec<u8>) {
+    let answer = exchange(simulator, request).await;
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+    (String::from_utf8_lossy(&answer[..end]).into_owned(), answer[end + 4..].to_vec())
+}
+
+async fn exchange(simulator: &Simulator, request: &[u8]) -> Vec<u8> {
     let mut roots = rustls::RootCertStore::empty();
     let pem = simulator.certificate_pem().as_bytes();
     roots.add(rustls_pki_types::CertificateDer::from_pem_slice(pem).unwrap()).unwrap();
@@ -67,7 +78,7 @@ pub async fn raw(simulator: &Simulator, request: &[u8]) -> Option<Answer> {
     stream.flush().await.unwrap();
     let mut bytes = Vec::new();
     let _ = stream.read_to_end(&mut bytes).await;
-    parse(&bytes)
+    bytes
 }
 
 fn parse(bytes: &[u8]) -> Option<Answer> {

@@ -1,6 +1,8 @@
 //! Facts about HTTP and validation.
 
-use crate::support::{Client, builder, default, raw, start};
+use std::io::Read as _;
+
+use crate::support::{Client, builder, bytes, default, raw, start};
 
 #[tokio::test]
 async fn fact_01_the_reason_phrase_is_the_first_line_of_the_message() {
@@ -89,6 +91,18 @@ async fn fact_06_there_is_no_404() {
         client.put("/nodes/pve1/qemu", "").await.line(),
         "501 Method 'PUT /nodes/pve1/qemu' not implemented"
     );
+    // Empty segments do not count, and the text shows what was asked for.
+    assert_eq!(client.get("//nodes//pve1//qemu").await.status, 200);
+    assert_eq!(
+        client.get("/nodes//tasks/nope/status").await.line(),
+        "501 Method 'GET /nodes//tasks/nope/status' not implemented"
+    );
+    // A method that Proxmox has and the simulator has not says so.
+    let left = client.get("/nodes/pve1/apt/versions").await;
+    assert_eq!(
+        left.line(),
+        "501 Method 'GET /nodes/{node}/apt/versions' not implemented in this simulator"
+    );
 }
 
 #[tokio::test]
@@ -166,6 +180,76 @@ async fn fact_20_relayed_answers_and_errors_close_the_connection() {
 }
 
 #[tokio::test]
+async fn fact_20_bodies_over_a_kib_are_compressed_for_who_asks() {
+    let client = default().await;
+    let ask = async |path: &str, accepts: &str| {
+        let head = format!(
+            "GET /api2/json{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{accepts}{}\r\n",
+            client.auth
+        );
+        bytes(&client.simulator, head.as_bytes()).await
+    };
+    let gzip = "Accept-Encoding: deflate, gzip\r\n";
+    let (head, body) = ask("/access/roles", gzip).await;
+    assert!(head.contains("Content-Encoding: gzip"), "{head}");
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(body.as_slice()).read_to_string(&mut text).unwrap();
+    assert!(text.contains("PVEVMUser"), "{text}");
+    for (path, accepts) in [("/version", gzip), ("/access/roles", "")] {
+        let (head, body) = ask(path, accepts).await;
+        assert!(!head.contains("Content-Encoding"), "{head}");
+        assert!(body.starts_with(b"{"));
+    }
+}
+
+#[tokio::test]
+async fn fact_12_headers_over_8_kib_or_64_lines_get_no_answer_of_the_api() {
+    let client = default().await;
+    let with = async |lines: String| {
+        let head = format!(
+            "GET /api2/json/version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{}{lines}\r\n",
+            client.auth
+        );
+        raw(&client.simulator, head.as_bytes()).await.map(|answer| answer.status)
+    };
+    assert_eq!(with(format!("X-Long: {}\r\n", "a".repeat(7_000))).await, Some(200));
+    assert_eq!(with(format!("X-Long: {}\r\n", "a".repeat(9_000))).await, None);
+    assert_eq!(with("X-Many: a\r\n".repeat(50)).await, Some(200));
+    assert_ne!(with("X-Many: a\r\n".repeat(80)).await, Some(200));
+}
+
+#[tokio::test]
+async fn fact_23_a_cookie_wins_over_a_token_and_may_stand_in_authorization() {
+    let client = default().await;
+    let root = Client::with_password(&client.simulator, "root@pam", "secret-password").await;
+    let ticket = root.auth.split(['=', '\r']).nth(1).unwrap();
+    let ask = async |headers: String| {
+        let head = format!(
+            "GET /api2/json/nodes HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n"
+        );
+        raw(&client.simulator, head.as_bytes()).await.unwrap().status
+    };
+    let token = format!("Authorization: PVEAPIToken={}\r\n", client.simulator.token());
+    assert_eq!(ask(token.clone()).await, 200);
+    assert_eq!(ask(format!("Cookie: PVEAuthCookie=nonsense\r\n{token}")).await, 401);
+    assert_eq!(ask(format!("Authorization: PVEAuthCookie={ticket}\r\n")).await, 200);
+    assert_eq!(
+        ask(format!("Cookie: PVEAuthCookie={ticket}\r\nAuthorization: PVEAPIToken=x\r\n")).await,
+        200
+    );
+}
+
+#[tokio::test]
+async fn fact_09_a_node_that_cannot_be_reached_is_a_595_without_a_body() {
+    let client = default().await;
+    client.simulator.change(&pve_sim::Change::NodeOnline("pve2".into(), false));
+    let answer = client.get("/nodes/pve2/qemu").await;
+    assert_eq!((answer.status, answer.body.as_str()), (595, ""));
+    assert!(answer.header("Content-Type").is_empty());
+    assert_eq!(client.get("/nodes/pve1/qemu").await.status, 200);
+}
+
+#[tokio::test]
 async fn fact_20_plain_http_is_redirected() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let client = default().await;
@@ -179,6 +263,11 @@ async fn fact_20_plain_http_is_redirected() {
         ),
         "{text}"
     );
+    let mut stream = tokio::net::TcpStream::connect(client.simulator.address()).await.unwrap();
+    stream.write_all(b"POST /api2/json/pools HTTP/1.1\r\nHost: box:8006\r\n\r\n").await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    assert!(text.starts_with("HTTP/1.1 308 Permanent Redirect\r\n"), "{text}");
 }
 
 #[tokio::test]
@@ -192,6 +281,12 @@ async fn fact_21_extjs_always_answers_200() {
     assert_eq!(answer.status, 200);
     assert_eq!(answer.json()["success"], 0);
     assert_eq!(answer.json()["message"], "pool 'none' does not exist\n");
+    assert_eq!(answer.json()["status"], 500);
+    // What pvedaemon refuses, pveproxy passes on with a status in quotes.
+    let request = request.replace("GET /api2/extjs/pools/none", "POST /api2/extjs/pools");
+    let answer = raw(&client.simulator, request.as_bytes()).await.unwrap();
+    assert_eq!(answer.json()["status"], "400");
+    assert_eq!(answer.header("Connection"), ["close, Keep-Alive"]);
 }
 
 #[tokio::test]
