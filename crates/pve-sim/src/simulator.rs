@@ -225,6 +225,9 @@ impl Builder {
             let bytes = world.random().to_be_bytes();
             world.access.key[part * 8..][..8].copy_from_slice(&bytes);
         }
+        let identity = http::tls::identity().map_err(StartError::Tls)?;
+        world.fingerprint.clone_from(&identity.fingerprint);
+        world.certificate.clone_from(&identity.pem);
         let volumes = self.seed.plant(&mut world)?;
         let records = Arc::new(Records::new(self.clock.clone(), self.script));
         let backend: Arc<dyn Backend> = self.backend.unwrap_or_else(|| records.clone());
@@ -235,7 +238,6 @@ impl Builder {
         let plan = Plan::seeded(self.random);
         let engine =
             Arc::new(Engine::new(world, plan, self.clock, backend, self.durations, auth_delay));
-        let identity = http::tls::identity().map_err(StartError::Tls)?;
         let listener =
             TcpListener::bind(address).await.map_err(|error| StartError::Listen(address, error))?;
         let address = listener.local_addr().map_err(|error| StartError::Listen(address, error))?;

@@ -15,9 +15,9 @@ pub(crate) mod index;
 pub(crate) mod nodes;
 pub(crate) mod pools;
 pub(crate) mod qemu;
+pub(crate) mod sections;
 pub(crate) mod storage;
 pub(crate) mod tasks;
-pub(crate) mod users;
 
 /// A method that works on the world.
 pub(crate) type Plain = fn(&mut Call<'_>) -> Result<Value, Fail>;
@@ -58,7 +58,7 @@ pub(crate) fn handler(verb: &str, path: &str) -> Option<Handler> {
     let area = path.trim_start_matches('/');
     let plain = match area.split('/').next().unwrap_or_default() {
         "version" => Some(nodes::version as Plain),
-        "access" => access::handler(verb, path).or_else(|| users::handler(verb, path)),
+        "access" => access::handler(verb, path),
         "cluster" => cluster::handler(verb, path).or_else(|| firewall::handler(verb, path)),
         "pools" => pools::handler(verb, path),
         "storage" => storage::handler(verb, path),

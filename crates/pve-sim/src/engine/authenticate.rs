@@ -29,6 +29,54 @@ pub(crate) fn issue(world: &World, user: &str) -> (String, String) {
     (format!("{plain}::{}", sign(world, &plain)), csrf)
 }
 
+/// A ticket that is good for nothing but the answer to a challenge for a second factor.
+pub(crate) fn issue_challenge(world: &World, user: &str, challenge: &str) -> (String, String) {
+    let time = world.now.as_secs();
+    let challenge =
+        percent_encoding::utf8_percent_encode(challenge, percent_encoding::NON_ALPHANUMERIC);
+    let plain = format!("PVE:!tfa!{challenge}:{time:08X}");
+    let (_, csrf) = issue(world, user);
+    (format!("{plain}::{}", sign(world, &format!("{plain}:{user}"))), csrf)
+}
+
+/// Checks a ticket of [`issue_challenge`].
+pub(crate) fn verify_challenge(world: &World, user: &str, ticket: &str) -> Option<()> {
+    let (plain, signature) = ticket.split_once("::")?;
+    let (_, time) = plain.strip_prefix("PVE:!tfa!")?.rsplit_once(':')?;
+    let good = signature == sign(world, &format!("{plain}:{user}")) && is_fresh(world, time);
+    good.then_some(())
+}
+
+/// Life of a ticket for a console. Source: `verify_vnc_ticket` of Proxmox.
+const CONSOLE_LIFETIME: u64 = 40;
+
+/// A ticket that opens one console: bound to the user, the path of its
+/// privileges and the port.
+pub(crate) fn issue_console(world: &World, user: &str, path: &str, port: u16) -> String {
+    let time = world.now.as_secs();
+    let plain = format!("PVEVNC:{time:08X}");
+    format!("{plain}::{}", sign(world, &format!("{plain}:{user}:{path}:{port}")))
+}
+
+/// Checks a ticket of [`issue_console`].
+pub(crate) fn verify_console(
+    world: &World,
+    ticket: &str,
+    user: &str,
+    path: &str,
+    port: Option<u64>,
+) -> bool {
+    // A VNC ticket begins with a password of its own (fact 71).
+    let Some(at) = ticket.find("PVEVNC:") else { return false };
+    let Some((plain, signature)) = ticket[at..].split_once("::") else { return false };
+    let Some(time) = plain.strip_prefix("PVEVNC:") else { return false };
+    let now = world.now.as_secs();
+    let fresh = u64::from_str_radix(time, 16)
+        .is_ok_and(|time| time <= now + SKEW && now < time + CONSOLE_LIFETIME);
+    let port = port.unwrap_or_default();
+    fresh && signature == sign(world, &format!("{plain}:{user}:{path}:{port}"))
+}
+
 fn is_fresh(world: &World, hex: &str) -> bool {
     let now = world.now.as_secs();
     u64::from_str_radix(hex, 16)

@@ -30,7 +30,22 @@ pub(crate) struct Call<'a> {
 impl Call<'_> {
     /// Starts a task on the call's node and answers its id.
     pub fn task(&mut self, kind: &str, id: &str, work: impl Work + 'static) -> Value {
-        let node = self.params.node().to_owned();
+        let node = match self.params.node() {
+            "" => self.world.entry.clone(),
+            node => node.to_owned(),
+        };
+        self.task_on(&node, kind, id, work)
+    }
+
+    /// Starts a task on a node and answers its id.
+    pub fn task_on(
+        &mut self,
+        node: &str,
+        kind: &str,
+        id: &str,
+        work: impl Work + 'static,
+    ) -> Value {
+        let node = node.to_owned();
         let pid = self.world.tasks.next_pid();
         let now = self.world.now;
         let upid = Upid {

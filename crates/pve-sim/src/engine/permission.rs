@@ -70,12 +70,49 @@ fn evaluate(
                 false,
             )
         }
-        "userid-group" => require(world, caller, "/access/groups", &strings(parts.get(1)), true),
+        "userid-group" => userid_group(world, caller, parts, given),
         "perm-modify" => {
             let path = given.get("path").map_or("/", String::as_str);
             require(world, caller, path, &["Permissions.Modify"], false)
         }
         _ => Err(Fail::denied("")),
+    }
+}
+
+/// Rights on all groups, or on a group of the user that the call is about (and
+/// on every group that it puts the user into).
+fn userid_group(
+    world: &World,
+    caller: &Caller,
+    parts: &[Value],
+    given: &BTreeMap<String, String>,
+) -> Result<(), Fail> {
+    let privileges = strings(parts.get(1));
+    let text = |name: &str| given.get(name).map(String::as_str).unwrap_or_default();
+    let groups_param = parts.get(3).and_then(Value::as_str);
+    let user = world.access.users.get(text("userid"));
+    if groups_param != Some("create") && user.is_none() {
+        return Err(Fail::new(format!("no such user ('{}')", text("userid"))));
+    }
+    if world.may_any(caller, "/access/groups", &privileges) {
+        return Ok(());
+    }
+    let on = |group: &str| world.may_any(caller, &format!("/access/groups/{group}"), &privileges);
+    if groups_param.is_some() {
+        let given: Vec<&str> =
+            text("groups").split([',', ';', ' ']).filter(|name| !name.is_empty()).collect();
+        if given.is_empty() {
+            return require(world, caller, "/access/groups", &privileges, true);
+        }
+        for group in given.into_iter().filter(|group| !on(group)) {
+            require(world, caller, &format!("/access/groups/{group}"), &privileges, true)?;
+        }
+    }
+    match user {
+        Some(user) if !user.groups.iter().any(|group| on(group)) => {
+            require(world, caller, "/access/groups", &privileges, true)
+        }
+        _ => Ok(()),
     }
 }
 

@@ -174,6 +174,11 @@ fn httpdate() -> String {
     let seconds = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
+    date(seconds)
+}
+
+/// Seconds since the Unix epoch in the form of HTTP dates.
+pub(crate) fn date(seconds: u64) -> String {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     // Civil date from days since 1970-01-01 (Howard Hinnant's algorithm).
     let shifted = days + 719_468;

@@ -47,14 +47,46 @@ pub(crate) struct User {
     pub email: Option<String>,
     pub firstname: Option<String>,
     pub lastname: Option<String>,
+    pub keys: Option<String>,
+    pub groups: BTreeSet<String>,
     pub tokens: BTreeMap<String, Token>,
+    pub factors: Vec<Factor>,
 }
 
-/// An entry of the access control list: what `role` a user or token has on a path.
+/// A second factor of a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Factor {
+    pub id: String,
+    pub description: String,
+    pub created: u64,
+    pub enabled: bool,
+    pub secret: Secret,
+}
+
+/// What a second factor is checked against.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Secret {
+    /// The `otpauth://` address with the shared secret.
+    Totp(String),
+    /// Recovery keys; a used one is `None`.
+    Recovery(Vec<Option<String>>),
+}
+
+impl Factor {
+    /// `totp` or `recovery`.
+    pub fn kind(&self) -> &'static str {
+        match self.secret {
+            Secret::Totp(_) => "totp",
+            Secret::Recovery(_) => "recovery",
+        }
+    }
+}
+
+/// An entry of the access control list: what `role` a user, group or token has on a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub path: String,
-    /// `user@realm` or `user@realm!token`.
+    /// `user@realm`, `user@realm!token`, or `@group` as in Proxmox's own file.
     pub subject: String,
     pub role: String,
     pub propagate: bool,
@@ -64,6 +96,8 @@ pub(crate) struct Entry {
 #[derive(Debug, Clone)]
 pub(crate) struct Access {
     pub users: BTreeMap<String, User>,
+    /// The groups with their comments; the members are with the users.
+    pub groups: BTreeMap<String, Option<String>>,
     pub roles: BTreeMap<String, BTreeSet<String>>,
     pub entries: Vec<Entry>,
     /// Privileges that nobody has any more, root's ticket excepted (a fault).
@@ -107,7 +141,7 @@ const ROLES: &[(&str, &str)] = &[
     (
         "PVEVMUser",
         "VM.Audit VM.Backup VM.Config.CDROM VM.Config.Cloudinit VM.Console VM.GuestAgent.Audit \
-         VM.GuestAgent.FileRead VM.GuestAgent.FileWrite VM.PowerMgmt",
+         VM.GuestAgent.FileRead VM.GuestAgent.FileSystemMgmt VM.GuestAgent.FileWrite VM.PowerMgmt",
     ),
 ];
 
@@ -136,6 +170,7 @@ impl Access {
         let root = User { enabled: true, ..User::default() };
         Self {
             users: BTreeMap::from([("root@pam".to_owned(), root)]),
+            groups: BTreeMap::new(),
             roles,
             entries: Vec::new(),
             withdrawn: BTreeSet::new(),
@@ -155,21 +190,28 @@ impl Access {
         self.users.get(user).is_some_and(alive)
     }
 
-    /// The entries that count for a subject on a path: those nearest to it.
+    /// The entries that count for a subject on a path: those nearest to it. At
+    /// the same path a user's own entries hide those of the user's groups.
     fn nearest(&self, subject: &str, path: &str) -> Vec<&Entry> {
-        let mut depth = 0;
+        let groups = self.users.get(subject).map(|user| &user.groups);
+        let in_group = |name: &str| groups.is_some_and(|groups| groups.contains(name));
+        let mut best = (0, false);
         let mut found: Vec<&Entry> = Vec::new();
-        for entry in self.entries.iter().filter(|entry| entry.subject == subject) {
+        for entry in &self.entries {
+            let own = entry.subject == subject;
+            if !own && !entry.subject.strip_prefix('@').is_some_and(in_group) {
+                continue;
+            }
             let above = entry.path == "/"
                 || path.strip_prefix(&entry.path).is_some_and(|rest| rest.starts_with('/'));
             if entry.path != path && !(above && entry.propagate) {
                 continue;
             }
-            let own = entry.path.trim_end_matches('/').len();
-            if found.is_empty() || own > depth {
+            let rank = (entry.path.trim_end_matches('/').len(), own);
+            if found.is_empty() || rank > best {
                 found = vec![entry];
-                depth = own;
-            } else if own == depth {
+                best = rank;
+            } else if rank == best {
                 found.push(entry);
             }
         }

@@ -8,6 +8,7 @@ pub(crate) mod access;
 pub(crate) mod dump;
 pub(crate) mod firewall;
 pub(crate) mod guest;
+pub(crate) mod sections;
 pub(crate) mod storage;
 
 use crate::fail::Fail;
@@ -53,6 +54,15 @@ pub(crate) struct World {
     pub access: access::Access,
     pub groups: BTreeMap<String, firewall::Group>,
     pub options: BTreeMap<String, String>,
+    pub sections: sections::Sections,
+    /// The certificate's fingerprint, as every node shows it.
+    pub fingerprint: String,
+    /// The certificate in PEM form.
+    pub certificate: String,
+    /// Whether changes of the virtual networks wait to be applied.
+    pub sdn_pending: bool,
+    /// The bridges that virtual networks are.
+    pub sdn_bridges: BTreeSet<String>,
     pub tasks: Tasks,
     random: u64,
 }
@@ -78,6 +88,11 @@ impl World {
             access: access::Access::new(version),
             groups: BTreeMap::new(),
             options: BTreeMap::new(),
+            sections: sections::Sections::default(),
+            fingerprint: String::new(),
+            certificate: String::new(),
+            sdn_pending: false,
+            sdn_bridges: BTreeSet::new(),
             tasks: Tasks::default(),
             random: seed,
         }

@@ -1,8 +1,8 @@
-//! `/cluster`: status, resources, ids, tasks, options.
+//! `/cluster/resources`: what there is, as the last statistics round saw it.
 
 use serde_json::{Map, Value, json};
 
-use super::{Plain, nodes, tasks};
+use crate::calls::{Plain, nodes};
 use crate::engine::Call;
 use crate::fail::Fail;
 use crate::schema::Version;
@@ -11,35 +11,8 @@ use crate::world::access::Caller;
 use crate::world::guest::{Guest, Kind};
 
 /// The handlers of this file.
-pub(crate) fn handler(verb: &str, path: &str) -> Option<Plain> {
-    Some(match (verb, path.strip_prefix("/cluster")?) {
-        ("GET", "/status") => status,
-        ("GET", "/resources") => resources,
-        ("GET", "/nextid") => next_id,
-        ("GET", "/tasks") => task_list,
-        ("GET", "/options") => options,
-        ("PUT", "/options") => set_options,
-        _ => return None,
-    })
-}
-
-fn status(call: &mut Call<'_>) -> Result<Value, Fail> {
-    let world = &*call.world;
-    let mut rows = Vec::new();
-    if let Some(name) = &world.cluster_name {
-        rows.push(json!({
-            "type": "cluster", "id": "cluster", "name": name, "version": 3, "nodes": world.nodes.len(),
-            "quorate": u8::from(world.quorate),
-        }));
-    }
-    for (index, node) in world.nodes.values().enumerate() {
-        rows.push(json!({
-            "type": "node", "id": format!("node/{}", node.name), "name": node.name, "ip": node.address,
-            "nodeid": if world.cluster_name.is_some() { index + 1 } else { 0 }, "level": "",
-            "online": u8::from(node.online), "local": u8::from(node.name == world.entry),
-        }));
-    }
-    Ok(Value::Array(rows))
+pub(super) fn handler(verb: &str, path: &str) -> Option<Plain> {
+    (verb == "GET" && path == "/resources").then_some(resources)
 }
 
 /// A guest as `/cluster/resources` and pools show it: the state of the last
@@ -174,64 +147,4 @@ fn zone_row(old: bool, node: &str) -> Value {
         "id": format!("network/{node}/zone/localnetwork"), "type": "network", "network": "localnetwork",
         "network-type": "zone", "node": node, "status": "ok",
     })
-}
-
-fn next_id(call: &mut Call<'_>) -> Result<Value, Fail> {
-    if let Some(wanted) = call.params.get("vmid") {
-        return match call.world.guests.get(&call.params.vmid()) {
-            Some(guest) => {
-                let kind = if guest.kind == Kind::Qemu { "VM" } else { "CT" };
-                Err(Fail::parameter("vmid", format!("{kind} {wanted} already exists")))
-            }
-            None => Ok(json!(wanted)),
-        };
-    }
-    let free =
-        (100..=999_999_999_u32).find(|vmid| !call.world.guests.contains_key(vmid)).unwrap_or(100);
-    Ok(json!(free.to_string()))
-}
-
-fn task_list(call: &mut Call<'_>) -> Result<Value, Fail> {
-    let world = &*call.world;
-    let seen = world.tasks.newest().filter(|task| {
-        let own = task.upid.user.split('!').next() == Some(call.caller.user.as_str());
-        !task.is_hidden()
-            && (own || world.may(call.caller, &format!("/nodes/{}", task.upid.node), "Sys.Audit"))
-    });
-    // pvestatd keeps the newest 25 tasks of each node (source: PVE/API2/Cluster.pm).
-    let limit = 25 * world.nodes.len().max(1);
-    let rows = seen.take(limit).map(|task| {
-        let mut row = tasks::row(task, false);
-        if let Some(row) = row.as_object_mut() {
-            row.remove("pid");
-            row.remove("pstart");
-        }
-        row
-    });
-    Ok(rows.collect())
-}
-
-fn options(call: &mut Call<'_>) -> Result<Value, Fail> {
-    let mut row = json!({"mac_prefix": "BC:24:11", "allowed-tags": []});
-    for (key, value) in &call.world.options {
-        row[key] = json!(value);
-    }
-    Ok(row)
-}
-
-fn set_options(call: &mut Call<'_>) -> Result<Value, Fail> {
-    for (key, value) in &call.params.texts {
-        match key.as_str() {
-            "delete" => {
-                for name in value.split([',', ';', ' ']) {
-                    call.world.options.remove(name);
-                }
-            }
-            "digest" => {}
-            _ => {
-                call.world.options.insert(key.clone(), value.clone());
-            }
-        }
-    }
-    Ok(Value::Null)
 }
