@@ -17,6 +17,9 @@ pub(crate) fn handler(verb: &str, path: &str) -> Option<Plain> {
         ("GET", "/{node}/version") => version,
         ("GET", "/{node}/status") => status,
         ("GET", "/{node}/network") => network,
+        ("GET", "/{node}/replication") => {
+            |call| Ok(Value::Array(super::cluster::replication_of_node(call)))
+        }
         ("GET", "/{node}/lxc") => containers,
         _ => return None,
     })
@@ -57,7 +60,7 @@ fn list(call: &mut Call<'_>) -> Result<Value, Fail> {
         row.insert("type".into(), json!("node"));
         row.insert("level".into(), json!(""));
         row.insert("status".into(), json!(if node.online { "online" } else { "offline" }));
-        row.insert("ssl_fingerprint".into(), json!(""));
+        row.insert("ssl_fingerprint".into(), json!(world.fingerprint));
         if node.online && world.may(call.caller, &format!("/nodes/{}", node.name), "Sys.Audit") {
             load(world, &node.name, &mut row);
         }

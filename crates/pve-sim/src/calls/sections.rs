@@ -55,7 +55,8 @@ pub(crate) fn typed(world: &World, path: &str, name: &str, text: &str) -> Value 
         return list.split('\0').map(|item| json!(item)).collect();
     }
     let table = Table::of(world.version);
-    let method = table.find("POST", path).map(|(index, _)| &table.methods[index]);
+    let found = table.find("POST", path).or_else(|| table.find("PUT", path));
+    let method = found.map(|(index, _)| &table.methods[index]);
     let kind = method.and_then(|method| method.parameter(name)).map(|known| known.kind.as_str());
     let number = match kind {
         Some("boolean" | "integer" | "number") => serde_json::from_str::<Value>(text).ok(),

@@ -261,7 +261,9 @@ impl Engine {
             is_upload,
         ) {
             Ok(caller) => caller,
-            Err(_) if is_login => Caller { user: String::new(), token: None },
+            Err(_) if is_login || needs_no_login(request) => {
+                Caller { user: String::new(), token: None }
+            }
             Err(reason) => {
                 let mut answer = Answer::fail(Fail::with(401, reason), None);
                 answer.delay = self.auth_delay;
@@ -411,6 +413,14 @@ fn is_protected(world: &World, request: &Request) -> bool {
     let table = Table::of(world.version);
     let found = table.find(&request.method, &request.path);
     found.is_some_and(|(index, _)| table.methods[index].protected)
+}
+
+/// What pveproxy lets through without a ticket, for its log-in page.
+fn needs_no_login(request: &Request) -> bool {
+    matches!(
+        (request.method.as_str(), request.path.as_str()),
+        ("GET", "/access/domains") | ("POST", "/access/openid/auth-url" | "/access/openid/login")
+    )
 }
 
 fn not_implemented(request: &Request) -> Fail {

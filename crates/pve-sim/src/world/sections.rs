@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::guest::sha1;
 
@@ -65,5 +66,38 @@ impl super::World {
             let id = format!("{kind}:{vmid}");
             self.sections.get(HA_RESOURCES, &id).map(|section| (id, section))
         })
+    }
+
+    /// What a guest's status says about high availability.
+    pub fn ha_status(&self, vmid: u32) -> Value {
+        let state = |section: &Section| section.values.get("state").cloned();
+        match self.ha_resource(vmid) {
+            Some((_, section)) if state(section).as_deref() != Some("ignored") => {
+                let state = state(section).unwrap_or_else(|| "started".into());
+                let mut row = json!({"managed": 1, "state": state});
+                if let Some(group) = section.values.get("group") {
+                    row["group"] = json!(group);
+                }
+                row
+            }
+            _ => json!({"managed": 0}),
+        }
+    }
+
+    /// Removes a destroyed guest from what refers to it (`purge`).
+    pub fn purge_guest(&mut self, vmid: u32) {
+        if let Some((id, _)) = self.ha_resource(vmid) {
+            self.sections.remove(HA_RESOURCES, &id);
+        }
+        let id = vmid.to_string();
+        for section in self.sections.0.get_mut("jobs").into_iter().flatten().map(|(_, job)| job) {
+            if let Some(list) = section.values.get_mut("vmid") {
+                let left: Vec<&str> = list.split(',').filter(|other| *other != id).collect();
+                *list = left.join(",");
+            }
+        }
+        if let Some(jobs) = self.sections.0.get_mut("replication") {
+            jobs.retain(|job, _| job.split('-').next() != Some(id.as_str()));
+        }
     }
 }

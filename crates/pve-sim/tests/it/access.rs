@@ -110,8 +110,8 @@ async fn built_in_roles_are_special_and_stay() {
 
 #[tokio::test]
 async fn users_are_seen_by_themselves_and_by_those_who_manage_them() {
-    let client = start(builder().user("bob@pve", "bobs-password").user("eve@pve", "eves-password"))
-        .await;
+    let client =
+        start(builder().user("bob@pve", "bobs-password").user("eve@pve", "eves-password")).await;
     let bob = Client::with_password(&client.simulator, "bob@pve", "bobs-password").await;
     let ids = |rows: Value| -> Vec<String> {
         rows.as_array().unwrap().iter().map(|row| row["userid"].as_str().unwrap().into()).collect()
@@ -119,7 +119,10 @@ async fn users_are_seen_by_themselves_and_by_those_who_manage_them() {
     assert_eq!(ids(bob.get("/access/users").await.data()), ["bob@pve"]);
     client.post("/access/groups", "groupid=team").await.data();
     client.put("/access/users/eve@pve", "groups=team").await.data();
-    client.put("/access/acl", "path=/access/groups/team&roles=PVEUserAdmin&users=bob@pve").await.data();
+    client
+        .put("/access/acl", "path=/access/groups/team&roles=PVEUserAdmin&users=bob@pve")
+        .await
+        .data();
     assert_eq!(ids(bob.get("/access/users").await.data()), ["bob@pve", "eve@pve"]);
     assert_eq!(bob.put("/access/users/eve@pve", "comment=x&groups=team").await.status, 200);
     assert_eq!(bob.put("/access/users/root@pam", "comment=x").await.status, 403);
@@ -144,21 +147,21 @@ async fn an_expired_user_or_token_cannot_call() {
 #[tokio::test]
 async fn a_token_is_changed_and_in_9_its_secret_renewed() {
     let client = start(builder().version(Version::V9_2)).await;
-    let path = "/access/users/root@pam/token/t";
+    let path = "/access/users/root@pam/token/tk";
     let made = client.post(path, "privsep=0&comment=c").await.data();
     assert_eq!(made["info"], json!({"privsep": "0", "comment": "c"}));
     let echoed = client.put(path, "expire=0&comment=d").await.data();
     assert_eq!(echoed, json!({"privsep": 0, "expire": "0", "comment": "d"}));
     let fresh = client.put(path, "regenerate=1").await.data();
-    assert_eq!(fresh["full-tokenid"], "root@pam!t");
+    assert_eq!(fresh["full-tokenid"], "root@pam!tk");
     let using = |value: &Value| {
-        Client::with_token(&client.simulator, &format!("root@pam!t={}", value.as_str().unwrap()))
+        Client::with_token(&client.simulator, &format!("root@pam!tk={}", value.as_str().unwrap()))
     };
     assert_eq!(using(&made["value"]).get("/version").await.status, 401);
     assert_eq!(using(&fresh["value"]).get("/version").await.status, 200);
     client.delete(path).await.data();
     let gone = client.delete(path).await;
-    assert_eq!(gone.line(), "500 no such token 't' for user 'root@pam'");
+    assert_eq!(gone.line(), "500 no such token 'tk' for user 'root@pam'");
 }
 
 #[tokio::test]
@@ -249,7 +252,8 @@ async fn realms_are_added_changed_and_synchronised() {
     let row = client.get("/access/domains").await.data()[0].clone();
     assert_eq!(row, json!({"realm": "dir", "type": "ldap", "comment": "L", "tfa": "oath"}));
     assert_eq!(client.task("POST", "/access/domains/dir/sync", "scope=both").await, "OK");
-    let stale = client.put("/access/domains/dir", &format!("comment=M&digest={}", "0".repeat(40))).await;
+    let stale =
+        client.put("/access/domains/dir", &format!("comment=M&digest={}", "0".repeat(40))).await;
     assert!(stale.line().contains("detected modified configuration"), "{stale:?}");
     client.delete("/access/domains/dir").await.data();
     let gone = client.get("/access/domains/dir").await;

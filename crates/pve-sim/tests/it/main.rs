@@ -1,6 +1,8 @@
 //! The simulator over its own TLS port, fact by fact.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod access;
+mod cluster;
 mod faults;
 mod lifecycle;
 mod permissions;

@@ -12,7 +12,12 @@ use crate::fail::Fail;
 /// The handlers of this file.
 pub(super) fn handler(verb: &str, path: &str) -> Option<Plain> {
     Some(match (verb, path.strip_prefix("/acme")?) {
-        ("GET", "") => |_| Ok(directory("name", &["account", "tos", "meta", "directories", "plugins", "challenge-schema"])),
+        ("GET", "") => |_| {
+            Ok(directory(
+                "name",
+                &["account", "tos", "meta", "directories", "plugins", "challenge-schema"],
+            ))
+        },
         ("GET", "/account") => |_| Ok(json!([])),
         ("GET", "/account/{name}") => no_account,
         ("GET", "/plugins") => plugins,

@@ -31,7 +31,9 @@ pub(super) fn handler(verb: &str, path: &str) -> Option<Plain> {
         ("GET", "/groups") => |call| groups(call, "index groups", |call| GROUPS.list(call)),
         ("POST", "/groups") => |call| groups(call, "create group", create_group),
         ("GET", "/groups/{group}") => |call| groups(call, "read group", |call| GROUPS.read(call)),
-        ("PUT", "/groups/{group}") => |call| groups(call, "update group", |call| GROUPS.update(call)),
+        ("PUT", "/groups/{group}") => {
+            |call| groups(call, "update group", |call| GROUPS.update(call))
+        }
         ("DELETE", "/groups/{group}") => |call| groups(call, "delete group", delete_group),
         ("GET", "/rules") => rules,
         ("POST", "/rules") => create_rule,
@@ -248,7 +250,10 @@ fn status(call: &mut Call<'_>) -> Result<Value, Fail> {
     }
     if world.version == Version::V9_2 {
         let state = armed(world);
-        let text = format!("{state} (CRM watchdog {})", if state == "armed" { "active" } else { "standby" });
+        let text = format!(
+            "{state} (CRM watchdog {})",
+            if state == "armed" { "active" } else { "standby" }
+        );
         rows.push(json!({
             "id": "fencing", "type": "fencing", "node": entry, "status": text, "armed-state": state,
         }));
@@ -310,7 +315,11 @@ fn manager_status(call: &mut Call<'_>) -> Result<Value, Fail> {
 }
 
 /// 9 knows groups only to say where they went (fact 85).
-fn groups(call: &mut Call<'_>, act: &str, run: fn(&mut Call<'_>) -> Result<Value, Fail>) -> Result<Value, Fail> {
+fn groups(
+    call: &mut Call<'_>,
+    act: &str,
+    run: fn(&mut Call<'_>) -> Result<Value, Fail>,
+) -> Result<Value, Fail> {
     if call.world.version == Version::V9_2 {
         return Err(Fail::new(format!("cannot {act}: ha groups have been migrated to rules")));
     }
@@ -326,9 +335,12 @@ fn create_group(call: &mut Call<'_>) -> Result<Value, Fail> {
 
 fn delete_group(call: &mut Call<'_>) -> Result<Value, Fail> {
     let id = call.params.text("group");
-    let mut users = call.world.sections.all(HA_RESOURCES);
-    if let Some((sid, _)) = users.find(|(_, section)| section.values.get("group").is_some_and(|group| group == id)) {
-        return Err(Fail::new(format!("delete ha group failed: ha group is used by service '{sid}'")));
+    let uses = |section: &Section| section.values.get("group").is_some_and(|group| group == id);
+    let user = call.world.sections.all(HA_RESOURCES).find(|(_, section)| uses(section));
+    if let Some((sid, _)) = user {
+        return Err(Fail::new(format!(
+            "delete ha group failed: ha group is used by service '{sid}'"
+        )));
     }
     GROUPS.delete(call)
 }

@@ -50,11 +50,7 @@ const JOBS: Spec = Spec {
     missing: no_job,
 };
 
-const SYNCS: Spec = Spec {
-    file: "jobs/realm-sync",
-    create: "/cluster/jobs/realm-sync/x",
-    ..JOBS
-};
+const SYNCS: Spec = Spec { file: "jobs/realm-sync", create: "/cluster/jobs/realm-sync/x", ..JOBS };
 
 /// A job as the API shows it: some options in parts, and when it is due.
 fn show(world: &World, id: &str, section: &Section) -> Value {
@@ -192,7 +188,9 @@ fn selected<'a>(world: &'a World, section: &Section) -> Vec<&'a Guest> {
             Some(pool) => guest.pool.as_deref() == Some(pool),
             None => text("all") == Some("1") || wanted.contains(&guest.vmid),
         };
-        chosen && !left_out.contains(&guest.vmid) && text("node").is_none_or(|node| node == guest.node)
+        chosen
+            && !left_out.contains(&guest.vmid)
+            && text("node").is_none_or(|node| node == guest.node)
     };
     world.guests.values().filter(fits).collect()
 }
@@ -241,7 +239,9 @@ fn not_backed_up(call: &mut Call<'_>) -> Result<Value, Fail> {
     let covered: BTreeSet<u32> =
         enabled.flat_map(|section| selected(world, section)).map(|guest| guest.vmid).collect();
     let open = world.guests.values().filter(|guest| !covered.contains(&guest.vmid));
-    Ok(open.map(|guest| json!({"vmid": guest.vmid, "name": guest.name(), "type": word(guest)})).collect())
+    Ok(open
+        .map(|guest| json!({"vmid": guest.vmid, "name": guest.name(), "type": word(guest)}))
+        .collect())
 }
 
 fn create_sync(call: &mut Call<'_>) -> Result<Value, Fail> {
@@ -261,7 +261,9 @@ fn next_run(schedule: Option<&String>, now: u64) -> Option<u64> {
     let step = match text.as_str() {
         "minutely" => Some(60),
         "hourly" => Some(3600),
-        _ => text.strip_prefix("*/").and_then(|step| step.parse::<u64>().ok()).map(|step| step * 60),
+        _ => {
+            text.strip_prefix("*/").and_then(|step| step.parse::<u64>().ok()).map(|step| step * 60)
+        }
     };
     if let Some(step) = step.filter(|step| *step > 0) {
         return Some((now / step + 1) * step);
@@ -272,7 +274,8 @@ fn next_run(schedule: Option<&String>, now: u64) -> Option<u64> {
         None => (text.as_str(), "00:00"),
     };
     let (hour, minute) = time.split_once(':').unwrap_or(("0", "0"));
-    let offset = hour.parse::<u64>().unwrap_or(0) % 24 * 3600 + minute.parse::<u64>().unwrap_or(0) % 60 * 60;
+    let offset =
+        hour.parse::<u64>().unwrap_or(0) % 24 * 3600 + minute.parse::<u64>().unwrap_or(0) % 60 * 60;
     let wanted = weekdays(days);
     // 1 January 1970 was a Thursday.
     (now / DAY..=now / DAY + 7)

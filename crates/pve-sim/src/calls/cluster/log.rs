@@ -31,9 +31,8 @@ fn log(call: &mut Call<'_>) -> Result<Value, Fail> {
         }
         events.push((task.upid.start, 0, task, format!("starting task {text}")));
     }
-    events.sort_by_key(|(time, order, task, _)| {
-        std::cmp::Reverse((*time, task.upid.pstart, *order))
-    });
+    events
+        .sort_by_key(|(time, order, task, _)| std::cmp::Reverse((*time, task.upid.pstart, *order)));
     let count = events.len();
     let rows = events.into_iter().take(limit).enumerate().map(|(at, (time, _, task, msg))| {
         let uid = (count - at).to_string();

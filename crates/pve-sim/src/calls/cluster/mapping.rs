@@ -77,9 +77,10 @@ fn missing(kind: &str, id: &str, act: Act) -> Fail {
 fn list(call: &mut Call<'_>, spec: &Spec) -> Result<Value, Fail> {
     let world = &*call.world;
     let privileges = ["Mapping.Audit", "Mapping.Modify", "Mapping.Use"];
-    let seen = world.sections.all(spec.file).filter(|(id, _)| {
-        world.may_any(call.caller, &format!("/{}/{id}", spec.file), &privileges)
-    });
+    let seen = world
+        .sections
+        .all(spec.file)
+        .filter(|(id, _)| world.may_any(call.caller, &format!("/{}/{id}", spec.file), &privileges));
     let check = call.params.get("check-node").is_some();
     let rows = seen.map(|(id, section)| {
         let mut row = spec.show(world, id, section);

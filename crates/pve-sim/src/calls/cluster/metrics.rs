@@ -28,7 +28,9 @@ const SERVERS: Spec = Spec {
     create: "/cluster/metrics/server/x",
     kind: Some("type"),
     secret: &["token"],
-    taken: |id| Fail::new(format!("create metric server failed: metric server '{id}' already defined")),
+    taken: |id| {
+        Fail::new(format!("create metric server failed: metric server '{id}' already defined"))
+    },
     missing: |id, _| Fail::new(format!("status server entry '{id}' does not exist")),
 };
 
@@ -36,7 +38,9 @@ fn list(call: &mut Call<'_>) -> Result<Value, Fail> {
     let Value::Array(mut rows) = SERVERS.list(call)? else { return Ok(json!([])) };
     for row in &mut rows {
         if let Some(map) = row.as_object_mut() {
-            map.retain(|name, _| matches!(name.as_str(), "id" | "type" | "server" | "port" | "disable"));
+            map.retain(|name, _| {
+                matches!(name.as_str(), "id" | "type" | "server" | "port" | "disable")
+            });
             map.entry("disable").or_insert(json!(0));
         }
     }
@@ -53,7 +57,11 @@ fn export(call: &mut Call<'_>) -> Result<Value, Fail> {
         data.push(json!({"id": id, "metric": "uptime", "timestamp": time, "type": "gauge", "value": world.now.saturating_sub(world.booted).as_secs()}));
     }
     for guest in world.guests.values() {
-        let id = format!("{}/{}", if guest.kind == crate::world::guest::Kind::Qemu { "qemu" } else { "lxc" }, guest.vmid);
+        let id = format!(
+            "{}/{}",
+            if guest.kind == crate::world::guest::Kind::Qemu { "qemu" } else { "lxc" },
+            guest.vmid
+        );
         data.push(json!({"id": id, "metric": "mem_total", "timestamp": time, "type": "gauge", "value": guest.memory()}));
     }
     Ok(json!({ "data": data }))

@@ -57,9 +57,25 @@ pub(crate) fn directory(key: &str, names: &[&str]) -> Value {
 
 fn index(call: &mut Call<'_>) -> Result<Value, Fail> {
     let mut names = vec![
-        "acme", "backup", "backup-info", "ceph", "config", "firewall", "ha", "jobs", "log",
-        "mapping", "metrics", "notifications", "nextid", "options", "replication", "resources",
-        "status", "tasks", "sdn",
+        "acme",
+        "backup",
+        "backup-info",
+        "ceph",
+        "config",
+        "firewall",
+        "ha",
+        "jobs",
+        "log",
+        "mapping",
+        "metrics",
+        "notifications",
+        "nextid",
+        "options",
+        "replication",
+        "resources",
+        "status",
+        "tasks",
+        "sdn",
     ];
     if call.world.version == Version::V9_2 {
         names.extend(["bulk-action", "qemu"]);

@@ -35,6 +35,9 @@ fn next_id(call: &mut Call<'_>) -> Result<Value, Fail> {
     let (lower, upper) = (bound("lower", RANGE.0), bound("upper", RANGE.1));
     let free = (lower..upper).find(|vmid| !call.world.guests.contains_key(vmid));
     free.map(|vmid| json!(vmid.to_string())).ok_or_else(|| {
-        Fail::new(format!("unable to get any free VMID in range [{lower}, {}]", upper.saturating_sub(1)))
+        Fail::new(format!(
+            "unable to get any free VMID in range [{lower}, {}]",
+            upper.saturating_sub(1)
+        ))
     })
 }

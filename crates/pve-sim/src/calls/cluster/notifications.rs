@@ -16,15 +16,24 @@ pub(super) fn handler(verb: &str, path: &str) -> Option<Plain> {
         return endpoint(verb, tail);
     }
     Some(match (verb, rest) {
-        ("GET", "") => |_| Ok(directory("name", &["endpoints", "matchers", "targets", "matcher-fields", "matcher-field-values"])),
-        ("GET", "/endpoints") => |_| Ok(directory("name", &["gotify", "sendmail", "smtp", "webhook"])),
+        ("GET", "") => |_| {
+            Ok(directory(
+                "name",
+                &["endpoints", "matchers", "targets", "matcher-fields", "matcher-field-values"],
+            ))
+        },
+        ("GET", "/endpoints") => {
+            |_| Ok(directory("name", &["gotify", "sendmail", "smtp", "webhook"]))
+        }
         ("GET", "/targets") => targets,
         ("POST", "/targets/{name}/test") => test_target,
         ("GET", "/matcher-fields") => |_| Ok(directory("name", &["type", "hostname", "job-id"])),
         ("GET", "/matcher-field-values") => field_values,
         ("GET", "/matchers") => matchers,
         ("POST", "/matchers") => |call| MATCHERS.create(call),
-        ("GET", "/matchers/{name}") => |call| MATCHERS.read(call).or_else(|fail| built_in_matcher(call, fail)),
+        ("GET", "/matchers/{name}") => {
+            |call| MATCHERS.read(call).or_else(|fail| built_in_matcher(call, fail))
+        }
         ("PUT", "/matchers/{name}") => |call| MATCHERS.update(call),
         ("DELETE", "/matchers/{name}") => |call| MATCHERS.delete(call),
         _ => return None,
@@ -63,7 +72,11 @@ const fn spec(file: &'static str, create: &'static str) -> Spec {
         create,
         kind: None,
         secret: &["token", "password", "secret"],
-        taken: |id| Fail::new(format!("could not save configuration: endpoint with name '{id}' already exists")),
+        taken: |id| {
+            Fail::new(format!(
+                "could not save configuration: endpoint with name '{id}' already exists"
+            ))
+        },
         // The library behind these calls answers 404 (source: proxmox-notify).
         missing: |id, _| Fail::with(404, format!("endpoint '{id}' not found")),
     }
@@ -133,7 +146,9 @@ fn matchers(call: &mut Call<'_>) -> Result<Value, Fail> {
 
 fn targets(call: &mut Call<'_>) -> Result<Value, Fail> {
     let mut found = Vec::new();
-    for (kind, spec) in [("gotify", &GOTIFY), ("sendmail", &SENDMAIL), ("smtp", &SMTP), ("webhook", &WEBHOOK)] {
+    for (kind, spec) in
+        [("gotify", &GOTIFY), ("sendmail", &SENDMAIL), ("smtp", &SMTP), ("webhook", &WEBHOOK)]
+    {
         let Value::Array(rows) = list(call, spec)? else { continue };
         for row in rows {
             let mut target = json!({"name": row["name"], "type": kind, "origin": row["origin"]});
@@ -149,7 +164,11 @@ fn targets(call: &mut Call<'_>) -> Result<Value, Fail> {
 fn test_target(call: &mut Call<'_>) -> Result<Value, Fail> {
     let name = call.params.text("name").to_owned();
     let Value::Array(rows) = targets(call)? else { return Ok(Value::Null) };
-    if rows.iter().any(|row| row["name"] == name) { Ok(Value::Null) } else { Err((GOTIFY.missing)(&name, crate::calls::sections::Act::Read)) }
+    if rows.iter().any(|row| row["name"] == name) {
+        Ok(Value::Null)
+    } else {
+        Err((GOTIFY.missing)(&name, crate::calls::sections::Act::Read))
+    }
 }
 
 fn field_values(call: &mut Call<'_>) -> Result<Value, Fail> {

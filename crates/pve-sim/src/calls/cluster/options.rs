@@ -20,8 +20,18 @@ pub(super) fn handler(verb: &str, path: &str) -> Option<Plain> {
 
 /// Options that are property strings and are shown in parts.
 const IN_PARTS: [&str; 12] = [
-    "migration", "next-id", "ha", "replication", "crs", "tag-style", "user-tag-access", "notify",
-    "webauthn", "u2f", "fencing-options", "location",
+    "migration",
+    "next-id",
+    "ha",
+    "replication",
+    "crs",
+    "tag-style",
+    "user-tag-access",
+    "notify",
+    "webauthn",
+    "u2f",
+    "fencing-options",
+    "location",
 ];
 
 /// The keys and values of a property string; the first part may be the bare

@@ -30,7 +30,9 @@ const JOBS: Spec = Spec {
     create: "/cluster/replication",
     kind: Some("type"),
     secret: &[],
-    taken: |id| Fail::new(format!("create replication job failed: replication job '{id}' already exists")),
+    taken: |id| {
+        Fail::new(format!("create replication job failed: replication job '{id}' already exists"))
+    },
     missing: |id, act| match act {
         Act::Read => Fail::parameter("id", format!("no such job '{id}'")),
         _ => Fail::new(format!("no such replication job '{id}'")),
@@ -122,7 +124,8 @@ pub(crate) fn of_node(call: &Call<'_>) -> Vec<Value> {
         let mut row = show(world, id, section);
         row["vmtype"] = json!(if guest.kind == Kind::Qemu { "qemu" } else { "lxc" });
         row["source"] = json!(node);
-        for (name, value) in [("duration", 0), ("fail_count", 0), ("last_sync", 0), ("last_try", 0)] {
+        for (name, value) in [("duration", 0), ("fail_count", 0), ("last_sync", 0), ("last_try", 0)]
+        {
             row[name] = json!(value);
         }
         row["next_sync"] = json!((world.now.as_secs() / 900 + 1) * 900);

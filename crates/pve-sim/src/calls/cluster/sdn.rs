@@ -25,8 +25,12 @@ pub(super) fn handler(verb: &str, path: &str) -> Option<Plain> {
         ("GET", "/vnets/{vnet}/subnets") => subnets,
         ("POST", "/vnets/{vnet}/subnets") => create_subnet,
         ("GET", "/vnets/{vnet}/subnets/{subnet}") => |call| SUBNETS.read(call),
-        ("PUT", "/vnets/{vnet}/subnets/{subnet}") => |call| changed(call, |call| SUBNETS.update(call)),
-        ("DELETE", "/vnets/{vnet}/subnets/{subnet}") => |call| changed(call, |call| SUBNETS.delete(call)),
+        ("PUT", "/vnets/{vnet}/subnets/{subnet}") => {
+            |call| changed(call, |call| SUBNETS.update(call))
+        }
+        ("DELETE", "/vnets/{vnet}/subnets/{subnet}") => {
+            |call| changed(call, |call| SUBNETS.delete(call))
+        }
         ("GET", "/fabrics") => |_| Ok(directory("subdir", &["fabric", "node", "all"])),
         ("GET", "/fabrics/fabric" | "/fabrics/node") => |_| Ok(json!([])),
         ("GET", "/fabrics/all") => |_| Ok(json!({"fabrics": [], "nodes": []})),
@@ -71,14 +75,22 @@ const ZONES: Spec = Spec {
     create: "/cluster/sdn/zones",
     kind: Some("type"),
     secret: &[],
-    taken: |id| Fail::new(format!("create sdn zone object failed: sdn zone object ID '{id}' already defined")),
+    taken: |id| {
+        Fail::new(format!(
+            "create sdn zone object failed: sdn zone object ID '{id}' already defined"
+        ))
+    },
     missing: |id, act| missing("zone", id, act),
 };
 const VNETS: Spec = Spec {
     file: "sdn/vnets",
     id: "vnet",
     create: "/cluster/sdn/vnets",
-    taken: |id| Fail::new(format!("create sdn vnet object failed: sdn vnet object ID '{id}' already defined")),
+    taken: |id| {
+        Fail::new(format!(
+            "create sdn vnet object failed: sdn vnet object ID '{id}' already defined"
+        ))
+    },
     missing: |id, act| missing("vnet", id, act),
     ..ZONES
 };
@@ -86,7 +98,11 @@ const SUBNETS: Spec = Spec {
     file: "sdn/subnets",
     id: "subnet",
     create: "/cluster/sdn/vnets/x/subnets",
-    taken: |id| Fail::new(format!("create sdn subnet object failed: sdn subnet object ID '{id}' already defined")),
+    taken: |id| {
+        Fail::new(format!(
+            "create sdn subnet object failed: sdn subnet object ID '{id}' already defined"
+        ))
+    },
     missing: |id, act| missing("subnet", id, act),
     ..ZONES
 };
@@ -94,7 +110,11 @@ const CONTROLLERS: Spec = Spec {
     file: "sdn/controllers",
     id: "controller",
     create: "/cluster/sdn/controllers",
-    taken: |id| Fail::new(format!("create sdn controller object failed: sdn controller object ID '{id}' already defined")),
+    taken: |id| {
+        Fail::new(format!(
+            "create sdn controller object failed: sdn controller object ID '{id}' already defined"
+        ))
+    },
     missing: |id, act| missing("controller", id, act),
     ..ZONES
 };
@@ -103,7 +123,11 @@ const IPAMS: Spec = Spec {
     id: "ipam",
     create: "/cluster/sdn/ipams",
     secret: &["token"],
-    taken: |id| Fail::new(format!("create sdn ipam object failed: sdn ipam object ID '{id}' already defined")),
+    taken: |id| {
+        Fail::new(format!(
+            "create sdn ipam object failed: sdn ipam object ID '{id}' already defined"
+        ))
+    },
     missing: |id, act| missing("ipam", id, act),
     ..ZONES
 };
@@ -112,7 +136,9 @@ const DNS: Spec = Spec {
     id: "dns",
     create: "/cluster/sdn/dns",
     secret: &["key"],
-    taken: |id| Fail::new(format!("create sdn dns object failed: sdn dns object ID '{id}' already defined")),
+    taken: |id| {
+        Fail::new(format!("create sdn dns object failed: sdn dns object ID '{id}' already defined"))
+    },
     missing: |id, act| missing("dns", id, act),
     ..ZONES
 };
@@ -135,7 +161,10 @@ fn index(call: &mut Call<'_>) -> Result<Value, Fail> {
 }
 
 /// Marks the configuration as changed, when the change was good.
-fn changed(call: &mut Call<'_>, run: fn(&mut Call<'_>) -> Result<Value, Fail>) -> Result<Value, Fail> {
+fn changed(
+    call: &mut Call<'_>,
+    run: fn(&mut Call<'_>) -> Result<Value, Fail>,
+) -> Result<Value, Fail> {
     let done = run(call)?;
     call.world.sdn_pending = true;
     Ok(done)
@@ -153,9 +182,11 @@ fn list(call: &mut Call<'_>, spec: &Spec) -> Result<Value, Fail> {
         kind.is_none_or(|kind| section.kind == kind)
             && world.may_any(call.caller, &path, &["SDN.Audit", "SDN.Use", "SDN.Allocate"])
     });
-    let mut rows: Vec<Value> =
-        seen.map(|(id, section)| spec.show(world, id, section)).collect();
-    if area == IPAMS.file && world.sections.get(area, "pve").is_none() && kind.is_none_or(|kind| kind == "pve") {
+    let mut rows: Vec<Value> = seen.map(|(id, section)| spec.show(world, id, section)).collect();
+    if area == IPAMS.file
+        && world.sections.get(area, "pve").is_none()
+        && kind.is_none_or(|kind| kind == "pve")
+    {
         rows.push(json!({"ipam": "pve", "type": "pve", "digest": world.sections.digest(area)}));
     }
     Ok(Value::Array(rows))
@@ -230,7 +261,8 @@ fn subnets(call: &mut Call<'_>) -> Result<Value, Fail> {
     let world = &*call.world;
     let vnet = call.params.text("vnet");
     let all = world.sections.all(SUBNETS.file);
-    let of_vnet = all.filter(|(_, section)| section.values.get("vnet").is_some_and(|own| own == vnet));
+    let of_vnet =
+        all.filter(|(_, section)| section.values.get("vnet").is_some_and(|own| own == vnet));
     Ok(of_vnet.map(|(id, section)| SUBNETS.show(world, id, section)).collect())
 }
 

@@ -25,6 +25,10 @@ pub(crate) fn destroy(call: &mut Call<'_>) -> Result<Value, Fail> {
         return Err(Fail::new(format!("VM {vmid} is running - destroy failed")));
     }
     let purge = call.params.flag("purge");
+    if !purge && call.world.ha_resource(vmid).is_some() {
+        let text = "used in HA resources and purge parameter not set.";
+        return Err(Fail::new(format!("unable to remove VM {vmid} - {text}")));
+    }
     let unreferenced = call.params.flag("destroy-unreferenced-disks");
     let work = Destroy { node, vmid, skiplock, purge, unreferenced, volumes: Vec::new() };
     Ok(call.task("qmdestroy", &vmid.to_string(), work))
@@ -122,6 +126,9 @@ impl Work for Destroy {
         world.remove_guest(self.vmid);
         let path = format!("/vms/{}", self.vmid);
         world.access.entries.retain(|entry| entry.path != path);
+        if self.purge {
+            world.purge_guest(self.vmid);
+        }
         Ok(Step::Done)
     }
 }

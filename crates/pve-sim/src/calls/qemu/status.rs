@@ -45,7 +45,7 @@ pub(crate) fn current(call: &mut Call<'_>) -> Result<Value, Fail> {
     let guest = world.vm(call.params.node(), call.params.vmid())?;
     let mut row = figures(world, guest);
     row.insert("qmpstatus".into(), json!(qmp_status(guest)));
-    row.insert("ha".into(), json!({"managed": 0}));
+    row.insert("ha".into(), world.ha_status(guest.vmid));
     if guest.agent_enabled() {
         row.insert("agent".into(), json!(1));
     }
