@@ -31,7 +31,7 @@ pub async fn run(client: &Client) -> Result<Vec<String>, Box<dyn Error>> {
         let status = node.status().await?;
         // The last hour, one point a minute; a point may lack a measurement.
         let points = node.statistics(Timeframe::Hour, Some(Consolidation::Average)).await?;
-        let load: Vec<f64> = points.iter().filter_map(|point| point.figure("cpu")).collect();
+        let load: Vec<f64> = points.iter().filter_map(|point| point.cpu).collect();
         let peak = load.into_iter().fold(0.0, f64::max);
         let total = status.memory.total.unwrap_or_default() >> 20;
         lines.push(format!("{}: {total} MiB, load at most {:.0} %", node.name(), peak * 100.0));

@@ -43,8 +43,7 @@ pub async fn fill(
 /// Takes everything out of a pool and deletes it.
 pub async fn empty(mut pool: Pool) -> Result<(), Box<dyn Error>> {
     let guests: Vec<VmId> = pool.guests().collect();
-    let storages = pool.members().iter().filter_map(|member| member.storage.clone());
-    let storages: Vec<String> = storages.collect();
+    let storages: Vec<String> = pool.storages().into_iter().map(str::to_owned).collect();
     let storages: Vec<&str> = storages.iter().map(String::as_str).collect();
     pool.remove(&guests, &storages).await?;
     pool.destroy().await?;

@@ -13,6 +13,11 @@
 //!   when its ticket was refused (once). Retries of what was refused for a lock
 //!   are opt-in: [`Config::retry`], [`Client::start_and_wait`],
 //!   [`Client::allocate`].
+//! - **Objects stand above the calls** ([`models`]): a server with its disks,
+//!   snapshots and state, whose operations wait until they are carried out.
+//!
+//! The package's `README.md` has a section with an example for each area, and a
+//! table from operation to HTTP call to method. The layer of calls:
 //!
 //! ```no_run
 //! use pve::qemu::{CloneRequest, ConfigChange};

@@ -8,7 +8,6 @@ mod lifecycle;
 mod permissions;
 mod qemu;
 mod recorded;
-mod releases;
 mod rules;
 mod scale;
 mod support;

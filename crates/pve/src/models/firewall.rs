@@ -1,10 +1,8 @@
 //! Firewalls: of the data centre, of nodes, of guests.
 
-use serde::Deserialize;
-
 use super::{Guest, GuestKind};
-use crate::firewall::{FirewallOptions, Rules};
-use crate::lenient::{self, List};
+use crate::firewall::{Alias, FirewallOptions, IpSet, IpSetEntry, Rules};
+use crate::lenient::List;
 use crate::resource::Resource;
 use crate::{Client, Error, Params};
 
@@ -12,48 +10,6 @@ use crate::{Client, Error, Params};
 /// centre, at the node or guest, and at the guest's interface.
 #[derive(Clone, Debug)]
 pub struct Firewall(Resource);
-
-/// A name for an address or network.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[non_exhaustive]
-pub struct Alias {
-    /// The name.
-    #[serde(deserialize_with = "lenient::string")]
-    pub name: String,
-    /// What it stands for.
-    #[serde(deserialize_with = "lenient::string")]
-    pub cidr: String,
-    /// A comment.
-    #[serde(default, deserialize_with = "lenient::opt_string")]
-    pub comment: Option<String>,
-}
-
-/// A named set of addresses.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[non_exhaustive]
-pub struct IpSet {
-    /// The name; rules name it with a `+` before it.
-    #[serde(deserialize_with = "lenient::string")]
-    pub name: String,
-    /// A comment.
-    #[serde(default, deserialize_with = "lenient::opt_string")]
-    pub comment: Option<String>,
-}
-
-/// An address or network in a set.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[non_exhaustive]
-pub struct IpSetEntry {
-    /// The address, network or alias.
-    #[serde(deserialize_with = "lenient::string")]
-    pub cidr: String,
-    /// Is it an exception, not in the set?
-    #[serde(default, deserialize_with = "lenient::bool")]
-    pub nomatch: bool,
-    /// A comment.
-    #[serde(default, deserialize_with = "lenient::opt_string")]
-    pub comment: Option<String>,
-}
 
 impl Firewall {
     /// The data centre's.

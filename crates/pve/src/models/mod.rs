@@ -52,20 +52,20 @@ mod wait;
 pub use attributes::Attributes;
 pub use device::{Controller, DeviceId, Release};
 pub use disk::{Disk, MountPoint};
-pub use firewall::{Alias, Firewall, IpSet, IpSetEntry};
+pub use firewall::Firewall;
 pub use guest::{
     BackupOptions, CloneOptions, CloudInitDocument, Console, ConsoleKind, Container,
-    ContainerInterface, DestroyOptions, Guest, GuestEntry, GuestKind, LocalDisk, Lxc,
-    MigrateOptions, MigrationCheck, MoveOptions, Qemu, RestoreOptions, Server,
+    DestroyOptions, Guest, GuestEntry, GuestKind, LocalDisk, Lxc, MigrateOptions, MigrationCheck,
+    MoveOptions, Qemu, RestoreOptions, Server,
 };
-pub use ha::{HaGroup, HaResource, HaRule, HaStatusLine};
+pub use ha::{HaGroup, HaResource, HaRule};
 pub use identity::{
     Acl, AclSubject, Domain, Group, NewToken, Permissions, Role, Token, TokenOptions, User,
     UserOptions,
 };
 pub use network::Network;
 pub use nic::Nic;
-pub use node::{Consolidation, Diagram, Node, StatisticsPoint, Timeframe};
+pub use node::{Consolidation, Node, Timeframe};
 pub use operation::Operation;
 pub use pool::Pool;
 pub use snapshot::{Snapshot, SnapshotTree};

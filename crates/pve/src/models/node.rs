@@ -1,11 +1,9 @@
 //! Nodes.
 
-use serde::Deserialize;
-
 use super::attributes::Read;
 use super::{Attributes, Operation, Task};
-use crate::lenient::{self, List};
-use crate::nodes::{NodeEntry, NodeStatus};
+use crate::lenient::List;
+use crate::nodes::{NodeEntry, NodeStatus, RrdGraph, RrdPoint};
 use crate::resource::Resource;
 use crate::tasks::TaskFilter;
 use crate::{Client, Error, Params};
@@ -46,53 +44,6 @@ impl Timeframe {
             Self::Year => "year",
             Self::Decade => "decade",
         }
-    }
-}
-
-/// A point of a statistic. Which figures it has differs between releases; one
-/// without a measurement has only its time.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[non_exhaustive]
-pub struct StatisticsPoint {
-    /// When, in seconds since the epoch.
-    #[serde(deserialize_with = "lenient::u64")]
-    pub time: u64,
-    /// Name to figure: `cpu` (0 to 1), `memused`, `netin` (bytes per second), …
-    #[serde(flatten)]
-    pub figures: Attributes,
-}
-
-impl StatisticsPoint {
-    /// A figure.
-    pub fn figure(&self, name: &str) -> Option<f64> {
-        self.figures.text(name)?.trim().parse().ok()
-    }
-}
-
-/// A diagram, drawn by Proxmox.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Diagram {
-    /// The file on the node that it was taken from.
-    pub filename: String,
-    /// A PNG image.
-    pub png: Vec<u8>,
-}
-
-impl<'de> Deserialize<'de> for Diagram {
-    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Answer {
-            #[serde(default, deserialize_with = "lenient::string")]
-            filename: String,
-            #[serde(default, deserialize_with = "lenient::string")]
-            image: String,
-        }
-        let answer = Answer::deserialize(d)?;
-        // The bytes come as characters of the same number.
-        let png: Result<Vec<u8>, _> = answer.image.chars().map(u8::try_from).collect();
-        let png = png.map_err(|_| serde::de::Error::custom("image: expected bytes as Latin-1"))?;
-        Ok(Self { filename: answer.filename, png })
     }
 }
 
@@ -198,12 +149,9 @@ impl Node {
         &self,
         timeframe: Timeframe,
         consolidation: Option<Consolidation>,
-    ) -> Result<Vec<StatisticsPoint>, Error> {
-        let params = Params::new()
-            .set("timeframe", timeframe.word())
-            .opt("cf", consolidation.map(Consolidation::word));
-        let List(points) = self.resource("rrddata").get(params).await?;
-        Ok(points)
+    ) -> Result<Vec<RrdPoint>, Error> {
+        let consolidation = consolidation.map(Consolidation::word);
+        self.requests().rrd_data(timeframe.word(), consolidation).await
     }
 
     /// A diagram of some figures (`cpu,iowait`).
@@ -215,17 +163,9 @@ impl Node {
         figures: &str,
         timeframe: Timeframe,
         consolidation: Option<Consolidation>,
-    ) -> Result<Diagram, Error> {
-        let params = Params::new()
-            .set("ds", figures)
-            .set("timeframe", timeframe.word())
-            .opt("cf", consolidation.map(Consolidation::word));
-        self.resource("rrd").get(params).await
-    }
-
-    async fn power(&self, command: &str) -> Result<(), Error> {
-        let params = Params::new().set("command", command);
-        self.resource("status").post(params).await.map(drop)
+    ) -> Result<RrdGraph, Error> {
+        let consolidation = consolidation.map(Consolidation::word);
+        self.requests().rrd_graph(figures, timeframe.word(), consolidation).await
     }
 
     /// Restarts the node itself. Guests are shut down or moved as the data
@@ -234,7 +174,7 @@ impl Node {
     /// # Errors
     /// As [`Client::request`].
     pub async fn reboot(&self) -> Result<(), Error> {
-        self.power("reboot").await
+        self.requests().reboot().await
     }
 
     /// Switches the node itself off. See [`reboot`](Self::reboot).
@@ -242,7 +182,7 @@ impl Node {
     /// # Errors
     /// As [`Client::request`].
     pub async fn shutdown(&self) -> Result<(), Error> {
-        self.power("shutdown").await
+        self.requests().shutdown().await
     }
 
     /// Its tasks, newest first.
@@ -260,13 +200,5 @@ impl Node {
         let (resource, params) = (self.resource("vzdump"), options.into());
         let begin = async move { resource.post(params).await?.task() };
         Operation::new(&self.client, begin, || async { Ok(()) })
-    }
-
-    /// What a backup does where it is not told: storage, mode, compression.
-    ///
-    /// # Errors
-    /// As [`Client::request`]. Since release 7.
-    pub async fn backup_defaults(&self) -> Result<Attributes, Error> {
-        self.resource("vzdump/defaults").get(()).await
     }
 }

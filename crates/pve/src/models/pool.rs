@@ -1,26 +1,20 @@
 //! Pools of guests and storages.
 
-use http::Method;
+use std::collections::BTreeSet;
 
-use crate::lenient::List;
 use crate::pools::{Pool as Entry, PoolChange, PoolMember};
-use crate::resource::Resource;
-use crate::{Client, Error, Params, Reply, VmId};
+use crate::{Client, Error, VmId};
 
 /// A pool. Since release 8.1 pools can stand in pools: `research/lab`.
 ///
 /// A nested pool cannot be named in a path, so the calls for it have another
-/// form, which older releases do not know. Each pool gets the form that its
-/// name needs.
+/// form, which older releases do not know; each pool gets the form that its name
+/// needs.
 #[derive(Clone, Debug)]
 pub struct Pool {
     client: Client,
     id: String,
     entry: Entry,
-}
-
-fn pools(client: &Client) -> Resource {
-    Resource::new(client, "pools")
 }
 
 impl Pool {
@@ -33,7 +27,7 @@ impl Pool {
     /// # Errors
     /// As [`Client::request`].
     pub async fn all(client: &Client) -> Result<Vec<Self>, Error> {
-        let List(rows) = pools(client).get::<List<Entry>>(()).await?;
+        let rows = client.pools().list().await?;
         let model = |entry: Entry| {
             let id = entry.poolid.clone();
             Self::of(client, &id, entry)
@@ -42,10 +36,7 @@ impl Pool {
     }
 
     async fn load(client: &Client, id: &str) -> Result<Self, Error> {
-        let reply = call(client, id, Method::GET, Params::new()).await?;
-        let List(rows): List<Entry> = reply.data()?;
-        let entry = rows.into_iter().next().unwrap_or_default();
-        Ok(Self::of(client, id, entry))
+        Ok(Self::of(client, id, client.pools().get(id).await?))
     }
 
     /// A pool with its members; `None` when there is none.
@@ -65,8 +56,7 @@ impl Pool {
     /// # Errors
     /// As [`Client::request`]; [`Error::already_exists`].
     pub async fn create(client: &Client, id: &str, comment: Option<&str>) -> Result<Self, Error> {
-        let params = Params::new().set("poolid", id).opt("comment", comment);
-        pools(client).post(params).await?;
+        client.pools().create(id, comment).await?;
         Self::load(client, id).await
     }
 
@@ -95,6 +85,11 @@ impl Pool {
         self.entry.members.iter().filter_map(|member| member.vmid)
     }
 
+    /// The storages in it, as last read. Each is a member once per node.
+    pub fn storages(&self) -> BTreeSet<&str> {
+        self.entry.members.iter().filter_map(|member| member.storage.as_deref()).collect()
+    }
+
     /// Reads it again.
     ///
     /// # Errors
@@ -109,7 +104,7 @@ impl Pool {
     /// # Errors
     /// As [`Client::request`]; a guest that is in it already is an error.
     pub async fn update(&mut self, change: &PoolChange) -> Result<(), Error> {
-        call(&self.client, &self.id, Method::PUT, change.into()).await?;
+        self.client.pools().update(&self.id, change).await?;
         self.reload().await
     }
 
@@ -134,19 +129,11 @@ impl Pool {
     /// # Errors
     /// As [`Client::request`].
     pub async fn destroy(&self) -> Result<(), Error> {
-        call(&self.client, &self.id, Method::DELETE, Params::new()).await.map(drop)
+        self.client.pools().delete(&self.id).await
     }
 }
 
 fn members(vms: &[VmId], storages: &[&str]) -> PoolChange {
     let storages = storages.iter().map(|name| (*name).to_owned()).collect();
     PoolChange { vms: vms.to_vec(), storages, ..PoolChange::default() }
-}
-
-/// A call about one pool, in the form that its name needs.
-async fn call(client: &Client, id: &str, method: Method, params: Params) -> Result<Reply, Error> {
-    if id.contains('/') {
-        return pools(client).send(method, Params::new().set("poolid", id).and(params)).await;
-    }
-    pools(client).join(id).send(method, params).await
 }

@@ -9,6 +9,7 @@ mod limits;
 mod login;
 mod lxc;
 mod proxy;
+mod readme;
 mod recorded;
 mod requests;
 mod retry;

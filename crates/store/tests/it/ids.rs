@@ -5,7 +5,7 @@ use std::time::Duration;
 use model::{AttemptId, Instance};
 use store::{Change, Error, IdReservation};
 
-use super::world::World;
+use crate::world::World;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 

@@ -9,7 +9,7 @@ use store::{
     Annotation, Change, Error, ImageUpdate, InstanceFilter, InstanceUpdate, Seed, SpecUpdate, Token,
 };
 
-use super::world::World;
+use crate::world::World;
 
 async fn insert(world: &World) -> model::Instance {
     let instance = world.instance();

@@ -10,6 +10,10 @@ use super::{Problems, Repo};
 
 const INHERITED: &[&str] =
     &["version", "edition", "rust-version", "license", "repository", "publish"];
+/// The crates that may be published. All others inherit that they are not.
+const PUBLISHED: &[&str] = &["crates/pve/Cargo.toml"];
+/// What a registry shows of a published crate.
+const SHOWN: &[&str] = &["description", "keywords", "categories", "readme", "documentation"];
 const SECTIONS: &[&str] = &["dependencies", "dev-dependencies", "build-dependencies"];
 
 /// Package fields, lints and dependencies come from the workspace, and the
@@ -32,9 +36,15 @@ fn check(workspace: &str, manifests: &[(String, String)]) -> Result<Problems> {
     for (path, text) in manifests {
         let manifest: Table = text.parse().with_context(|| format!("{path} is not TOML"))?;
         let package = manifest.get("package");
-        for field in INHERITED {
+        let published = PUBLISHED.contains(&path.as_str());
+        for field in INHERITED.iter().filter(|field| !(published && **field == "publish")) {
             if !inherits(package.and_then(|package| package.get(field))) {
                 problems.push(format!("{path}: expected `{field}.workspace = true`"));
+            }
+        }
+        for field in SHOWN.iter().filter(|_| published) {
+            if package.and_then(|package| package.get(field)).is_none() {
+                problems.push(format!("{path}: a published crate needs `{field}`"));
             }
         }
         if !inherits(manifest.get("lints")) {
@@ -132,6 +142,21 @@ serde.workspace = true
             assert_ne!(changed, GOOD);
             assert_eq!(problems(&changed).len(), 1, "{to}");
         }
+    }
+
+    #[test]
+    fn a_published_crate_says_what_a_registry_shows() {
+        let shown: String = SHOWN.iter().map(|field| format!("{field} = \"x\"\n")).collect();
+        let good = GOOD.replace("publish.workspace = true\n", &format!("publish = true\n{shown}"));
+        let check = |path: &str, manifest: &str| {
+            check(WORKSPACE, &[(path.to_owned(), manifest.to_owned())]).unwrap()
+        };
+        assert_eq!(check(PUBLISHED[0], &good), Problems::new());
+        for field in SHOWN {
+            let without = good.replace(&format!("{field} = \"x\"\n"), "");
+            assert_eq!(check(PUBLISHED[0], &without).len(), 1, "{field}");
+        }
+        assert_eq!(check("crates/a/Cargo.toml", &good).len(), 1, "only named crates are published");
     }
 
     #[test]

@@ -116,7 +116,6 @@ impl Machine {
         for package in PACKAGES.iter().map(|(_, package)| *package).chain([
             "libc6-dev",
             "ca-certificates",
-            "postgresql",
             "rustup",
         ]) {
             machine.install(package);

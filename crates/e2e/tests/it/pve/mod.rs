@@ -4,5 +4,7 @@
 //! These tests live here because neither crate may know the other: they are two
 //! independent readings of the same facts.
 
+mod examples;
+mod package;
 mod servers;
 mod support;

@@ -7,7 +7,7 @@ use http::Method;
 use super::{Guest, GuestKind, Qemu};
 use crate::models::{Operation, Polling};
 use crate::qemu::ShutdownRequest;
-use crate::{Error, Params};
+use crate::{Error, Params, lenient};
 
 impl<K: GuestKind> Guest<K> {
     fn act(&mut self, action: &str, params: impl Into<Params>) -> Operation<'_> {
@@ -16,12 +16,12 @@ impl<K: GuestKind> Guest<K> {
 
     /// Is it running, paused or not? This is what fog calls ready.
     pub fn is_running(&self) -> bool {
-        self.status.is_running()
+        K::is_running(&self.status)
     }
 
     /// Is it a template?
     pub fn is_template(&self) -> bool {
-        self.status.template || self.config.is_template()
+        self.option("template").and_then(lenient::parse_bool).unwrap_or(false)
     }
 
     /// Waits until it runs.

@@ -151,7 +151,7 @@ impl Guest<Qemu> {
     /// The console that its graphics card asks for: SPICE for `qxl`, a terminal
     /// for a serial port, VNC for everything else.
     pub fn console_kind(&self) -> ConsoleKind {
-        let vga = self.config.get("vga").and_then(|text| text.parse().ok());
+        let vga = self.option("vga").and_then(|text| text.parse().ok());
         let kind = vga.as_ref().map_or("std", |vga: &crate::property::Vga| vga.kind());
         match kind {
             kind if kind.starts_with("qxl") => ConsoleKind::Spice,

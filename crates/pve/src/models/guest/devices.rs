@@ -16,7 +16,7 @@ const BUSES: [Controller; 4] =
 impl<K: GuestKind> Guest<K> {
     /// The devices in its configuration, with their texts, by name.
     fn devices(&self) -> impl Iterator<Item = (DeviceId, &str)> {
-        let values = self.config.values.iter();
+        let values = K::values(&self.config).iter();
         values.filter_map(|(name, value)| Some((name.parse().ok()?, value.as_str())))
     }
 
@@ -86,7 +86,7 @@ impl<K: GuestKind> Guest<K> {
     /// fails, the disk is detached and its volume is there.
     pub async fn remove(&mut self, disk: &str) -> Result<(), Error> {
         let volid = |text: &str| text.split(',').next().map(str::to_owned);
-        let volume = self.config.get(disk).and_then(volid);
+        let volume = self.option(disk).and_then(volid);
         self.detach(disk).await?;
         let unused = self.devices().find(|(id, text)| {
             id.controller() == Controller::Unused && volume.is_some() && volid(text) == volume
@@ -157,7 +157,7 @@ impl Guest<Qemu> {
     /// # Errors
     /// When it cannot be read.
     pub fn disk(&self, id: &str) -> Result<Option<Disk>, PropertyError> {
-        self.config.get(id).map(|text| Disk::read(id, text)).transpose()
+        self.option(id).map(|text| Disk::read(id, text)).transpose()
     }
 
     /// Adds a disk or CD drive, or changes the one of this name.
@@ -196,7 +196,7 @@ impl Guest<Lxc> {
     /// # Errors
     /// When it cannot be read.
     pub fn root_disk(&self) -> Result<Option<MountPoint>, PropertyError> {
-        self.config.get("rootfs").map(|text| MountPoint::read("rootfs", text)).transpose()
+        self.option("rootfs").map(|text| MountPoint::read("rootfs", text)).transpose()
     }
 
     /// Adds a mount point, or changes the one of this name.

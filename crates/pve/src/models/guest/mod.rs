@@ -13,16 +13,18 @@ mod lifecycle;
 mod server;
 mod snapshots;
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::marker::PhantomData;
 
 use http::Method;
+use serde::de::DeserializeOwned;
 
 use super::attributes::Read;
 use super::wait::Pauses;
 use super::{Attributes, Operation, Polling};
 use crate::error::Missing;
 use crate::lenient::List;
+use crate::lxc::{LxcConfig, LxcStatus};
 use crate::qemu::{ConfigChange, PendingValue, QemuConfig, QemuStatus};
 use crate::resource::Resource;
 use crate::{Client, Error, Params, VmId};
@@ -32,7 +34,7 @@ pub use console::{Console, ConsoleKind};
 pub use devices::MoveOptions;
 pub use entry::GuestEntry;
 pub use lifecycle::{CloneOptions, DestroyOptions, LocalDisk, MigrateOptions, MigrationCheck};
-pub use server::{CloudInitDocument, ContainerInterface};
+pub use server::CloudInitDocument;
 
 mod sealed {
     pub trait Sealed {}
@@ -50,6 +52,14 @@ pub trait GuestKind: sealed::Sealed + fmt::Debug + Clone + Send + Sync + 'static
     /// which containers do not have.
     #[doc(hidden)]
     const UPDATE: Method;
+    /// Its state.
+    type Status: DeserializeOwned + Clone + fmt::Debug + Send + Sync + 'static;
+    /// Its configuration.
+    type Config: DeserializeOwned + Clone + fmt::Debug + Send + Sync + 'static;
+    #[doc(hidden)]
+    fn is_running(status: &Self::Status) -> bool;
+    #[doc(hidden)]
+    fn values(config: &Self::Config) -> &BTreeMap<String, String>;
 }
 
 /// A virtual machine.
@@ -68,6 +78,16 @@ impl GuestKind for Qemu {
     const DISK_CONTENT: &'static str = "images";
     const NAME: &'static str = "name";
     const UPDATE: Method = Method::POST;
+    type Status = QemuStatus;
+    type Config = QemuConfig;
+
+    fn is_running(status: &QemuStatus) -> bool {
+        status.is_running()
+    }
+
+    fn values(config: &QemuConfig) -> &BTreeMap<String, String> {
+        &config.values
+    }
 }
 
 impl GuestKind for Lxc {
@@ -75,6 +95,16 @@ impl GuestKind for Lxc {
     const DISK_CONTENT: &'static str = "rootdir";
     const NAME: &'static str = "hostname";
     const UPDATE: Method = Method::PUT;
+    type Status = LxcStatus;
+    type Config = LxcConfig;
+
+    fn is_running(status: &LxcStatus) -> bool {
+        status.is_running()
+    }
+
+    fn values(config: &LxcConfig) -> &BTreeMap<String, String> {
+        &config.values
+    }
 }
 
 /// A virtual machine.
@@ -84,28 +114,14 @@ pub type Server = Guest<Qemu>;
 pub type Container = Guest<Lxc>;
 
 /// A guest: a [`Server`] or a [`Container`].
-pub struct Guest<K> {
+#[derive(Clone)]
+pub struct Guest<K: GuestKind> {
     client: Client,
     node: String,
     vmid: VmId,
-    status: QemuStatus,
+    status: K::Status,
     attributes: Attributes,
-    config: QemuConfig,
-    kind: PhantomData<K>,
-}
-
-impl<K> Clone for Guest<K> {
-    fn clone(&self) -> Self {
-        Self {
-            client: self.client.clone(),
-            node: self.node.clone(),
-            vmid: self.vmid,
-            status: self.status.clone(),
-            attributes: self.attributes.clone(),
-            config: self.config.clone(),
-            kind: PhantomData,
-        }
-    }
+    config: K::Config,
 }
 
 impl<K: GuestKind> fmt::Debug for Guest<K> {
@@ -127,7 +143,7 @@ fn resource<K: GuestKind>(client: &Client, node: &str, vmid: VmId) -> Resource {
 impl<K: GuestKind> Guest<K> {
     async fn load(client: &Client, node: &str, vmid: VmId) -> Result<Self, Error> {
         let resource = resource::<K>(client, node, vmid);
-        let read: Read<QemuStatus> = resource.sub("status/current").get(()).await?;
+        let read: Read<K::Status> = resource.sub("status/current").get(()).await?;
         let config = resource.sub("config").get(()).await?;
         Ok(Self {
             client: client.clone(),
@@ -136,7 +152,6 @@ impl<K: GuestKind> Guest<K> {
             status: read.typed,
             attributes: read.attributes,
             config,
-            kind: PhantomData,
         })
     }
 
@@ -222,11 +237,11 @@ impl<K: GuestKind> Guest<K> {
 
     /// Its name: a DNS name.
     pub fn name(&self) -> Option<&str> {
-        self.config.get(K::NAME).or(self.status.name.as_deref())
+        self.option(K::NAME)
     }
 
     /// Its state, as last read.
-    pub fn status(&self) -> &QemuStatus {
+    pub fn status(&self) -> &K::Status {
         &self.status
     }
 
@@ -237,8 +252,13 @@ impl<K: GuestKind> Guest<K> {
 
     /// Its configuration, as last read. Changes that wait for the next start
     /// are in it: see [`pending`](Self::pending).
-    pub fn config(&self) -> &QemuConfig {
+    pub fn config(&self) -> &K::Config {
         &self.config
+    }
+
+    /// An option of its configuration, as it stands there.
+    pub fn option(&self, name: &str) -> Option<&str> {
+        K::values(&self.config).get(name).map(String::as_str)
     }
 
     /// The client.

@@ -1,7 +1,7 @@
 //! What only virtual machines have: a guest agent, cloud-init.
 
 use super::{Guest, Lxc, Qemu};
-use crate::lenient::{self, List};
+use crate::lxc::LxcInterface;
 use crate::qemu::GuestAgent;
 use crate::{Error, Params};
 
@@ -21,7 +21,12 @@ impl Guest<Qemu> {
     /// The agent inside the guest. While the guest boots it does not answer:
     /// [`Error::is_agent_not_running`].
     pub fn agent(&self) -> GuestAgent {
-        self.client.node(&self.node).qemu(self.vmid).agent()
+        self.requests().agent()
+    }
+
+    /// Its calls.
+    pub fn requests(&self) -> crate::qemu::Qemu {
+        self.client.node(&self.node).qemu(self.vmid)
     }
 
     /// One of cloud-init's documents, as it would be made now.
@@ -55,32 +60,18 @@ impl Guest<Qemu> {
     }
 }
 
-/// A network interface as it is inside a container.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
-#[non_exhaustive]
-pub struct ContainerInterface {
-    /// `eth0`.
-    #[serde(default, deserialize_with = "lenient::string")]
-    pub name: String,
-    /// The MAC address, in lower case.
-    #[serde(default, deserialize_with = "lenient::opt_string")]
-    pub hwaddr: Option<String>,
-    /// Its first IPv4 address, as a CIDR.
-    #[serde(default, deserialize_with = "lenient::opt_string")]
-    pub inet: Option<String>,
-    /// Its first IPv6 address, as a CIDR.
-    #[serde(default, deserialize_with = "lenient::opt_string")]
-    pub inet6: Option<String>,
-}
-
 impl Guest<Lxc> {
     /// The network interfaces as they are inside, without any agent. Since
     /// release 8; it must run.
     ///
     /// # Errors
     /// As [`Client::request`](crate::Client::request).
-    pub async fn interfaces(&self) -> Result<Vec<ContainerInterface>, Error> {
-        let List(rows) = self.resource().sub("interfaces").get(()).await?;
-        Ok(rows)
+    pub async fn interfaces(&self) -> Result<Vec<LxcInterface>, Error> {
+        self.requests().interfaces().await
+    }
+
+    /// Its calls.
+    pub fn requests(&self) -> crate::lxc::Lxc {
+        self.client.node(&self.node).lxc(self.vmid)
     }
 }

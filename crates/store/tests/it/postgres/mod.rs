@@ -1,4 +1,0 @@
-//! What PostgreSQL alone has: several processes, and a server that goes away.
-
-mod opening;
-mod replicas;
