@@ -1,5 +1,6 @@
 use engine::StoreError;
 use model::OperationId;
+use sqlx::postgres::PgDatabaseError;
 
 /// Why the store did not do it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -79,6 +80,9 @@ impl From<sqlx::Error> for Error {
                 other => Self::Unavailable(other.to_string()),
             };
         };
+        if let Some(error) = database.try_downcast_ref::<PgDatabaseError>() {
+            return crate::db::meaning(error);
+        }
         let message = database.message().to_owned();
         // Extended codes carry the primary one in their lowest byte.
         let code = database.code().and_then(|code| code.parse::<i64>().ok()).unwrap_or(-1) & 0xff;

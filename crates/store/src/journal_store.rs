@@ -33,6 +33,14 @@ impl JournalStore for Store {
         kinds: &[Kind],
         most: usize,
     ) -> Result<Vec<WorkflowRecord>, StoreError> {
+        if self.data_base.is_shared() {
+            // Who only looks does not take a turn from those who write.
+            let mut db = self.reader().await?;
+            let now = self.data_base.now(&mut db, &*self.clock).await?;
+            if flow::next_due(&mut db, now).await?.is_none_or(|at| at > now) {
+                return Ok(Vec::new());
+            }
+        }
         let kinds = kinds.to_vec();
         let claimed = self
             .write(move |tx| Box::pin(async move { flow::claim(tx, epoch, &kinds, most).await }));
@@ -54,7 +62,7 @@ impl JournalStore for Store {
     }
 
     async fn open_handles(&self) -> Result<Vec<OpenHandle>, StoreError> {
-        Ok(flow::open_handles(&mut self.sqlite.reader().await?).await?)
+        Ok(flow::open_handles(&mut self.reader().await?).await?)
     }
 
     async fn resolve(&self, ended: Vec<(OpenHandle, HandleState)>) -> Result<(), StoreError> {
@@ -64,7 +72,9 @@ impl JournalStore for Store {
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        Ok(flow::next_due(&mut self.sqlite.reader().await?, self.clock.now()).await?)
+        let mut db = self.reader().await?;
+        let now = self.data_base.now(&mut db, &*self.clock).await?;
+        Ok(flow::next_due(&mut db, now).await?)
     }
 
     fn hint(&self) -> Arc<Notify> {

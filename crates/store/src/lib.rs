@@ -1,7 +1,10 @@
 //! The store: rows, journals, sealed secrets, and the feed of the read model.
 //!
-//! SQL stops here. Everything that is written goes through one writer, which
-//! gathers the requests that wait into one commit; reads go beside it.
+//! SQL stops here. Everything that a process writes goes through its one
+//! writer, which gathers the requests that wait into one commit; reads go beside
+//! it. On SQLite there is one process; on PostgreSQL the writers of all processes
+//! take turns. How to add a query or a migration: see the modules `db` and
+//! `db/migrate.rs`.
 #![warn(missing_docs)]
 
 mod change;
@@ -12,13 +15,16 @@ mod error;
 mod feed;
 mod flow;
 mod journal_store;
+mod open;
 mod read;
 mod rows;
 mod seal;
 mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use change::{Annotation, Change, ImageUpdate, InstanceUpdate, SpecUpdate};
-pub use db::Synchronous;
+pub use db::{PostgresSettings, Schema, Synchronous, TimeSource};
 pub use error::Error;
 pub use feed::{FeedItem, FeedKind};
 pub use flow::{CancelAnswer, Start};

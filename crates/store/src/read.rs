@@ -37,22 +37,22 @@ pub struct OperationJournal {
 impl Store {
     /// An instance, with the operation that is changing it.
     pub async fn instance(&self, id: InstanceId) -> Result<Option<Instance>, Error> {
-        instances::get(&mut self.sqlite.reader().await?, id).await
+        instances::get(&mut self.reader().await?, id).await
     }
 
     /// Instances, by id.
     pub async fn instances(&self, filter: &InstanceFilter) -> Result<Vec<Instance>, Error> {
-        instances::list(&mut self.sqlite.reader().await?, filter).await
+        instances::list(&mut self.reader().await?, filter).await
     }
 
     /// An operation, without its steps.
     pub async fn operation(&self, id: OperationId) -> Result<Option<Operation>, Error> {
-        operations::get(&mut self.sqlite.reader().await?, id).await
+        operations::get(&mut self.reader().await?, id).await
     }
 
     /// Operations without their steps, newest first.
     pub async fn operations(&self, filter: &OperationFilter) -> Result<Vec<Operation>, Error> {
-        operations::list(&mut self.sqlite.reader().await?, filter).await
+        operations::list(&mut self.reader().await?, filter).await
     }
 
     /// An operation's journal.
@@ -60,7 +60,7 @@ impl Store {
         &self,
         id: OperationId,
     ) -> Result<Option<OperationJournal>, Error> {
-        let mut db = self.sqlite.reader().await?;
+        let mut db = self.reader().await?;
         let select = "SELECT kind, input, deadline FROM workflows WHERE id = $1";
         let Some(row) = db.fetch_one(select, &[text(id)]).await? else { return Ok(None) };
         Ok(Some(OperationJournal {
@@ -73,7 +73,7 @@ impl Store {
 
     /// How the children that a workflow began last have ended so far.
     pub async fn child_ends(&self, parent: WorkflowId) -> Result<Vec<ChildEnd>, Error> {
-        let mut db = self.sqlite.reader().await?;
+        let mut db = self.reader().await?;
         let select = "SELECT spawn_group FROM workflows WHERE id = $1";
         let group = db.fetch_one(select, &[text(parent)]).await?;
         match group.map(|row| row.opt_int("spawn_group")).transpose()?.flatten() {
@@ -84,37 +84,37 @@ impl Store {
 
     /// All images.
     pub async fn images(&self) -> Result<Vec<Image>, Error> {
-        images::list(&mut self.sqlite.reader().await?).await
+        images::list(&mut self.reader().await?).await
     }
 
     /// An image.
     pub async fn image(&self, id: ImageId) -> Result<Option<Image>, Error> {
-        images::get(&mut self.sqlite.reader().await?, id).await
+        images::get(&mut self.reader().await?, id).await
     }
 
     /// All flavours, by name.
     pub async fn flavours(&self) -> Result<Vec<Flavour>, Error> {
-        flavours::list(&mut self.sqlite.reader().await?).await
+        flavours::list(&mut self.reader().await?).await
     }
 
     /// All tokens, oldest first, the revoked ones included.
     pub async fn tokens(&self) -> Result<Vec<Token>, Error> {
-        tokens::list(&mut self.sqlite.reader().await?).await
+        tokens::list(&mut self.reader().await?).await
     }
 
     /// A token.
     pub async fn token(&self, id: TokenId) -> Result<Option<Token>, Error> {
-        tokens::get(&mut self.sqlite.reader().await?, id).await
+        tokens::get(&mut self.reader().await?, id).await
     }
 
     /// An instance's seed.
     pub async fn seed(&self, instance: InstanceId) -> Result<Option<Seed>, Error> {
-        seeds::get(&mut self.sqlite.reader().await?, instance).await
+        seeds::get(&mut self.reader().await?, instance).await
     }
 
     /// The seed whose token has this SHA-256 (hexadecimal).
     pub async fn seed_by_token(&self, token_hash: &str) -> Result<Option<Seed>, Error> {
-        seeds::by_token(&mut self.sqlite.reader().await?, token_hash).await
+        seeds::by_token(&mut self.reader().await?, token_hash).await
     }
 
     /// Opens a sealed secret. Callers account for it: this is the one place
@@ -123,7 +123,7 @@ impl Store {
     /// # Errors
     /// [`Error::NotFound`] when it has been forgotten.
     pub async fn secret(&self, secret: Sealed) -> Result<SecretString, Error> {
-        secrets::reveal(&mut self.sqlite.reader().await?, &self.key, secret.0).await
+        secrets::reveal(&mut self.reader().await?, &self.key, secret.0).await
     }
 
     /// Whose name this is, or was.
@@ -133,17 +133,17 @@ impl Store {
         scope: &str,
         external_id: &str,
     ) -> Result<Option<Alias>, Error> {
-        aliases::get(&mut self.sqlite.reader().await?, door, scope, external_id).await
+        aliases::get(&mut self.reader().await?, door, scope, external_id).await
     }
 
     /// An instance's names.
     pub async fn aliases(&self, instance: InstanceId) -> Result<Vec<Alias>, Error> {
-        aliases::of(&mut self.sqlite.reader().await?, instance).await
+        aliases::of(&mut self.reader().await?, instance).await
     }
 
     /// What doors keep about an instance.
     pub async fn annotations(&self, owner: InstanceId) -> Result<Vec<AnnotationRow>, Error> {
-        annotations::of(&mut self.sqlite.reader().await?, &self.key, owner).await
+        annotations::of(&mut self.reader().await?, &self.key, owner).await
     }
 
     /// Events, newest first; those of one instance, or all.
@@ -152,24 +152,26 @@ impl Store {
         instance: Option<InstanceId>,
         limit: u32,
     ) -> Result<Vec<Event>, Error> {
-        events::list(&mut self.sqlite.reader().await?, instance, limit).await
+        events::list(&mut self.reader().await?, instance, limit).await
     }
 
     /// The ids of pools whose name begins like this that nobody gets yet.
     pub async fn retired_ids(&self, pool_prefix: &str) -> Result<Vec<RetiredId>, Error> {
-        ids::retired(&mut self.sqlite.reader().await?, pool_prefix, self.clock.now()).await
+        let mut db = self.reader().await?;
+        let now = self.data_base.now(&mut db, &*self.clock).await?;
+        ids::retired(&mut db, pool_prefix, now).await
     }
 
     /// What has changed after this sequence, oldest first, each thing once with
     /// its latest change; at most 10,000 things, so that whoever follows asks
     /// again from the last one until nothing comes.
     pub async fn changes_since(&self, sequence: u64) -> Result<Vec<FeedItem>, Error> {
-        feed::since(&mut self.sqlite.reader().await?, sequence).await
+        feed::since(&mut self.reader().await?, sequence).await
     }
 
     /// The change sequence of the last commit.
     pub async fn sequence(&self) -> Result<u64, Error> {
-        let last = last_sequence(&mut self.sqlite.reader().await?).await?;
+        let last = last_sequence(&mut self.reader().await?).await?;
         u64::try_from(last).map_err(|_| Error::Corrupt("the change sequence".to_owned()))
     }
 }

@@ -1,21 +1,21 @@
-//! The store as a whole: opening, writing, closing.
+//! The store as a whole: writing, closing.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use engine::WorkflowId;
 use model::time::BoxFuture;
-use model::{AttemptId, Clock, InstallationId, InstanceId, Mark, OperationId, Random, Timestamp};
+use model::{AttemptId, Clock, InstallationId, InstanceId, Mark, OperationId, Timestamp};
 use tokio::sync::watch;
 
 use crate::Error;
 use crate::change::{Change, apply_all};
-use crate::db::{Connection, FileLock, Sqlite, Synchronous, Tx, Writer, migrate, text};
+use crate::db::{Connection, DataBase, Synchronous, Tx, Writer};
 use crate::flow::{self, CancelAnswer, Start};
 use crate::rows::{IdReservation, ids};
-use crate::seal::{Key, key_in};
+use crate::seal::Key;
 
-/// How a store is opened.
+/// How a SQLite store is opened.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// Whether a commit waits until the disk has it.
@@ -27,67 +27,14 @@ pub struct Settings {
 
 /// An open store.
 pub struct Store {
-    pub(crate) sqlite: Sqlite,
+    pub(crate) data_base: DataBase,
     pub(crate) writer: Writer,
     pub(crate) key: Arc<Key>,
     pub(crate) clock: Arc<dyn Clock>,
-    installation: InstallationId,
+    pub(crate) installation: InstallationId,
 }
 
 impl Store {
-    /// Opens the SQLite store in this file, which is made when it is absent;
-    /// its folder must be there. Only one process at a time can open it.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when the folder is missing, somebody else has the
-    /// file open, or it cannot be written; [`Error::Corrupt`] when it is not
-    /// ours, is newer than this program, or belongs to another key.
-    pub async fn open_sqlite(
-        path: &Path,
-        settings: Settings,
-        clock: Arc<dyn Clock>,
-        random: Arc<dyn Random>,
-    ) -> Result<Arc<Self>, Error> {
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        if !folder.is_dir() {
-            return Err(Error::Unavailable(format!(
-                "{} is not a folder: make it before the data base {}",
-                folder.display(),
-                path.display()
-            )));
-        }
-        let lock = FileLock::take(path).await?;
-        let (sqlite, mut db) = Sqlite::open(path, settings.synchronous).await?;
-        migrate(&mut db, clock.now()).await.map_err(|error| named(path, error))?;
-        let key_file = settings.key_file.unwrap_or_else(|| folder.join("secret.key"));
-        let installed = installation(&mut db).await?;
-        if installed.is_some() && !key_file.exists() {
-            return Err(Error::Unavailable(format!(
-                "the key file {} is missing: the secrets in {} cannot be opened without it",
-                key_file.display(),
-                path.display()
-            )));
-        }
-        let key = Arc::new(key_in(&key_file)?);
-        let installation = match installed {
-            Some((id, key_id)) if key_id == key.id() => id,
-            Some((_, key_id)) => {
-                return Err(Error::Corrupt(format!(
-                    "{} is sealed with the key {key_id}, but {} is the key {}",
-                    path.display(),
-                    key_file.display(),
-                    key.id()
-                )));
-            }
-            None => install(&mut db, &key, &*clock, &*random).await?,
-        };
-        let writer = Writer::begin(db, lock, Arc::clone(&key), Arc::clone(&clock)).await?;
-        Ok(Arc::new(Self { sqlite, writer, key, clock, installation }))
-    }
-
     /// This installation, for as long as its data base lives.
     pub fn installation_id(&self) -> InstallationId {
         self.installation
@@ -97,7 +44,12 @@ impl Store {
     /// writes afterwards gets [`Error::Unavailable`].
     pub async fn close(&self) {
         self.writer.close().await;
-        self.sqlite.close().await;
+        self.data_base.close().await;
+    }
+
+    /// A connection for reading.
+    pub(crate) async fn reader(&self) -> Result<Connection, Error> {
+        self.data_base.reader().await
     }
 
     pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, Error>
@@ -233,28 +185,4 @@ impl Store {
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.writer.committed()
     }
-}
-
-fn named(path: &Path, error: Error) -> Error {
-    match error {
-        Error::Corrupt(text) => Error::Corrupt(format!("{}: {text}", path.display())),
-        other => other,
-    }
-}
-
-async fn installation(db: &mut Connection) -> Result<Option<(InstallationId, String)>, Error> {
-    let row = db.fetch_one("SELECT id, key_id FROM installation", &[]).await?;
-    row.map(|row| Ok((row.parsed("id")?, row.text("key_id")?))).transpose()
-}
-
-async fn install(
-    db: &mut Connection,
-    key: &Key,
-    clock: &dyn Clock,
-    random: &dyn Random,
-) -> Result<InstallationId, Error> {
-    let id = InstallationId::generate(clock, random);
-    let insert = "INSERT INTO installation (one, id, key_id, created_at) VALUES (1, $1, $2, $3)";
-    db.execute(insert, &[text(id), key.id().into(), clock.now().into()]).await?;
-    Ok(id)
 }

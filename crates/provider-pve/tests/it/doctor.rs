@@ -8,7 +8,7 @@ use crate::lab::{RELEASES, client, cluster, settings};
 /// What a role needs, on either release.
 fn needed(version: Version) -> Vec<&'static str> {
     let agent = match version {
-        Version::V8_4 => "VM.Monitor",
+        Version::V7_4 | Version::V8_4 => "VM.Monitor",
         Version::V9_2 => "VM.GuestAgent.Audit",
     };
     vec![

@@ -149,7 +149,7 @@ fn log(call: &mut Call<'_>) -> Result<Value, Fail> {
         Err(fail) if fail.errors.get("upid").is_some_and(|text| text == "no such task") => {
             let row = json!({"n": 1, "t": "unable to open file - No such file or directory"});
             call.total = Some(1);
-            return Ok(if call.world.version == Version::V8_4 { row } else { json!([row]) });
+            return Ok(if call.world.version < Version::V9_2 { row } else { json!([row]) });
         }
         Err(fail) => return Err(fail),
     };

@@ -5,6 +5,7 @@ use std::time::Duration;
 use base64::Engine as _;
 
 use super::Credentials;
+use crate::schema::Version;
 use crate::world::World;
 use crate::world::access::Caller;
 
@@ -101,6 +102,27 @@ fn verify_csrf(world: &World, user: &str, csrf: &str) -> bool {
     })
 }
 
+/// What a 401 says about a ticket; before 8 it said what was wrong (fact 3).
+fn bad_ticket(world: &World) -> String {
+    let old = "permission denied - invalid PVE ticket";
+    if world.version < Version::V8_4 { old } else { FAILED }.into()
+}
+
+/// What a 401 says about an API token.
+fn bad_token(world: &World, text: &str) -> String {
+    let name = text.split_once('=').and_then(|(id, _)| id.split_once('!'));
+    let Some((user, token)) = name.filter(|_| world.version < Version::V8_4) else {
+        return FAILED.into();
+    };
+    match world.access.users.get(user) {
+        None => format!("no such user ('{user}')"),
+        Some(found) if !found.tokens.contains_key(token) => {
+            format!("no such token '{token}' for user '{user}'")
+        }
+        Some(_) => "invalid token value!".into(),
+    }
+}
+
 fn verify_token(world: &World, text: &str) -> Option<Caller> {
     let (id, secret) = text.split_once('=')?;
     let (user, token) = id.split_once('!')?;
@@ -116,18 +138,18 @@ pub(crate) fn caller(
     credentials: &Credentials,
     writes: bool,
     is_upload: bool,
-) -> Result<Caller, &'static str> {
+) -> Result<Caller, String> {
     // A cookie wins over a token header (fact 23).
     if let Some(ticket) = &credentials.ticket {
-        let user = verify(world, ticket).ok_or(FAILED)?;
+        let user = verify(world, ticket).ok_or_else(|| bad_ticket(world))?;
         let csrf = credentials.csrf.as_deref().unwrap_or_default();
         if writes && !is_upload && !verify_csrf(world, &user, csrf) {
-            return Err("Permission denied - invalid csrf token");
+            return Err("Permission denied - invalid csrf token".into());
         }
         return Ok(Caller { user, token: None });
     }
     match &credentials.token {
-        Some(token) => verify_token(world, token).ok_or(FAILED),
-        None => Err("No ticket"),
+        Some(token) => verify_token(world, token).ok_or_else(|| bad_token(world, token)),
+        None => Err("No ticket".into()),
     }
 }

@@ -4,16 +4,20 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub(crate) mod check;
 pub(crate) mod formats;
 pub(crate) mod property;
+mod release_7;
 
 /// A release of Proxmox VE that the simulator can play.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub enum Version {
+    /// 7.4
+    #[serde(rename = "7.4")]
+    V7_4,
     /// 8.4.21
     #[default]
     #[serde(rename = "8.4")]
@@ -24,9 +28,13 @@ pub enum Version {
 }
 
 impl Version {
+    /// All of them, oldest first.
+    pub const ALL: [Self; 3] = [Self::V7_4, Self::V8_4, Self::V9_2];
+
     /// What `GET /version` says: version, release and repository id.
     pub(crate) fn numbers(self) -> (&'static str, &'static str, &'static str) {
         match self {
+            Self::V7_4 => ("7.4-3", "7.4", "9002ab8a"),
             Self::V8_4 => ("8.4.21", "8.4", "2606ac85"),
             Self::V9_2 => ("9.2.11", "9.2", "7a3f0c11"),
         }
@@ -186,17 +194,21 @@ struct RawMethod {
 impl Table {
     /// The table of a release; parsed once per process.
     pub fn of(version: Version) -> &'static Table {
+        static V7: OnceLock<Table> = OnceLock::new();
         static V8: OnceLock<Table> = OnceLock::new();
         static V9: OnceLock<Table> = OnceLock::new();
         match version {
-            Version::V8_4 => V8.get_or_init(|| Self::parse(include_str!("8.4.json"))),
-            Version::V9_2 => V9.get_or_init(|| Self::parse(include_str!("9.2.json"))),
+            Version::V7_4 => V7.get_or_init(|| {
+                let mut raw = read(include_str!("8.4.json"));
+                release_7::reduce(&mut raw);
+                Self::build(raw)
+            }),
+            Version::V8_4 => V8.get_or_init(|| Self::build(read(include_str!("8.4.json")))),
+            Version::V9_2 => V9.get_or_init(|| Self::build(read(include_str!("9.2.json")))),
         }
     }
 
-    #[allow(clippy::expect_used, reason = "the tables are part of the program; a test parses both")]
-    fn parse(text: &str) -> Self {
-        let raw: Raw = serde_json::from_str(text).expect("the generated table is well-formed");
+    fn build(raw: Raw) -> Self {
         let definitions: Vec<Arc<Parameter>> = raw.definitions.into_iter().map(Arc::new).collect();
         let mut table = Self { methods: Vec::new(), root: Route::default() };
         table.add_root();
@@ -298,6 +310,11 @@ impl Table {
         }
         route.methods.get(verb).map(|index| (*index, found))
     }
+}
+
+#[allow(clippy::expect_used, reason = "the tables are part of the program; a test reads all")]
+fn read(text: &str) -> Raw {
+    serde_json::from_str(text).expect("the generated table is well-formed")
 }
 
 fn permission(raw: Option<Value>) -> Permission {

@@ -152,7 +152,7 @@ fn words(text: &str) -> impl Iterator<Item = String> {
 impl Access {
     /// root and the built-in roles of a release.
     pub fn new(version: Version) -> Self {
-        let special = if version == Version::V8_4 { ONLY_8 } else { ONLY_9 };
+        let special = if version < Version::V9_2 { ONLY_8 } else { ONLY_9 };
         let privileges: BTreeSet<String> = words(COMMON).chain(words(special)).collect();
         let mut roles = BTreeMap::new();
         roles.insert("Administrator".to_owned(), privileges.clone());

@@ -8,6 +8,7 @@ mod lifecycle;
 mod permissions;
 mod qemu;
 mod recorded;
+mod releases;
 mod rules;
 mod scale;
 mod support;

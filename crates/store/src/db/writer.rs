@@ -9,6 +9,8 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::lock::FileLock;
+use super::migrate::KNOWN;
+use super::postgres::{CHANNEL, Postgres, TimeSource};
 use super::{Connection, Value};
 use crate::Error;
 use crate::feed::FeedKind;
@@ -36,10 +38,12 @@ pub(crate) struct Tx {
     /// Whether something may have become due.
     hint: bool,
     /// The last number of the change sequence that was given, once it is known.
-    /// Nobody else gives numbers, so that it stays known between commits.
+    /// Where nobody else gives numbers it stays known between commits.
     sequence: Option<i64>,
     /// Whether numbers were given in this commit.
     numbered: bool,
+    /// The installation, by whose name processes tell each other of commits.
+    installation: String,
 }
 
 impl Tx {
@@ -83,6 +87,12 @@ impl Tx {
     }
 
     async fn end_commit(&mut self) -> Result<(), Error> {
+        if self.db.is_shared() && (self.numbered || self.hint) {
+            let (sequence, hint) = (self.sequence.unwrap_or(0), i64::from(self.hint));
+            let news = format!("{} {sequence} {hint}", self.installation);
+            let tell = "SELECT 1 AS told FROM pg_notify($1, $2)";
+            self.db.execute(tell, &[CHANNEL.into(), news.into()]).await?;
+        }
         if let (Some(last), true) = (self.sequence, self.numbered) {
             let save = "INSERT INTO counters (name, value) VALUES ('change', $1)
                 ON CONFLICT (name) DO UPDATE SET value = excluded.value";
@@ -151,20 +161,37 @@ pub(crate) struct Writer {
     hint: Arc<Notify>,
 }
 
-impl Writer {
-    /// Begins to write with this connection. The lock is let go of when the
+/// What a writer writes to.
+pub(crate) enum Target {
+    /// This file, which nobody else writes to: the lock is let go of when the
     /// last request has been answered.
+    Alone { _lock: FileLock },
+    /// A data base that others write to as well, and that may be away for a
+    /// while.
+    Shared(Arc<Postgres>),
+}
+
+impl Writer {
+    /// Begins to write with this connection.
     pub(crate) async fn begin(
         mut db: Connection,
-        lock: FileLock,
+        target: Target,
+        installation: String,
         key: Arc<Key>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
         let last = u64::try_from(last_sequence(&mut db).await?).unwrap_or(0);
         let (queue, requests) = mpsc::channel(QUEUE);
         let (committed, committed_reader) = watch::channel(last);
+        let committed = Arc::new(committed);
         let (closing, closed) = watch::channel(false);
         let hint = Arc::new(Notify::new());
+        if let Target::Shared(postgres) = &target {
+            let news = News { committed: Arc::clone(&committed), hint: Arc::clone(&hint) };
+            let following =
+                super::follow(Arc::clone(postgres), installation.clone(), news, closed.clone());
+            tokio::spawn(following);
+        }
         let tx = Tx {
             db,
             now: clock.now(),
@@ -175,8 +202,10 @@ impl Writer {
             hint: false,
             sequence: Some(i64::try_from(last).unwrap_or(i64::MAX)),
             numbered: false,
+            installation,
         };
-        let turns = Turns { tx, clock, committed, hint: Arc::clone(&hint), _lock: lock };
+        let news = News { committed, hint: Arc::clone(&hint) };
+        let turns = Turns { tx, clock, news, target };
         let task = tokio::spawn(turns.run(requests, closed));
         let task = std::sync::Mutex::new(Some(task));
         Ok(Self { queue, task, closing, committed: committed_reader, hint })
@@ -216,13 +245,35 @@ impl Writer {
     }
 }
 
+/// Where everybody hears of what was committed.
+#[derive(Clone)]
+pub(crate) struct News {
+    committed: Arc<watch::Sender<u64>>,
+    hint: Arc<Notify>,
+}
+
+impl News {
+    /// This was committed, here or by another process.
+    pub(crate) fn reached(&self, sequence: u64) {
+        self.committed.send_if_modified(|last| {
+            let news = sequence > *last;
+            *last = sequence.max(*last);
+            news
+        });
+    }
+
+    /// Something may have become due.
+    pub(crate) fn hint(&self) {
+        self.hint.notify_waiters();
+    }
+}
+
 /// The writer's side.
 struct Turns {
     tx: Tx,
     clock: Arc<dyn Clock>,
-    committed: watch::Sender<u64>,
-    hint: Arc<Notify>,
-    _lock: FileLock,
+    news: News,
+    target: Target,
 }
 
 impl Turns {
@@ -258,9 +309,7 @@ impl Turns {
                 self.turn(&mut batch).await;
             }
         }
-        if let Connection::Sqlite(connection) = self.tx.db
-            && let Err(error) = sqlx::Connection::close(connection).await
-        {
+        if let Err(error) = self.tx.db.close().await {
             tracing::warn!(%error, "closing the data base");
         }
     }
@@ -275,36 +324,61 @@ impl Turns {
             Err(error) => Err(error),
         };
         if let Err(error) = committed {
+            self.undo(error, batch).await;
+            return;
+        }
+        let sequence = match self.tx.sequence {
+            Some(last) => u64::try_from(last).unwrap_or(0),
+            None => *self.news.committed.borrow(),
+        };
+        self.news.reached(sequence);
+        for (request, result) in batch.drain(..).zip(results) {
+            request.answer(result.map(|()| sequence));
+        }
+        if self.tx.hint {
+            self.news.hint();
+        }
+    }
+
+    /// Nothing of this turn is kept. (Or all of it, when the connection was lost
+    /// while the commit was on its way: whoever asked looks again.)
+    async fn undo(&mut self, error: Error, batch: &mut Vec<Box<dyn Request>>) {
+        if self.tx.db.is_shared() {
+            tracing::warn!(%error, "a commit failed");
+            self.tx.db.give_up();
+        } else {
             tracing::error!(%error, "a commit failed");
             if let Err(error) = self.tx.db.execute("ROLLBACK", &[]).await {
                 // SQLite has rolled back by itself after some errors.
                 tracing::debug!(%error, "nothing to roll back");
             }
-            self.tx.sequence = None;
-            let error = match error {
-                Error::Busy => Error::Busy,
-                other => Error::Unavailable(other.to_string()),
-            };
-            for request in batch.drain(..) {
-                request.answer(Err(error.clone()));
-            }
-            return;
         }
-        let sequence = match self.tx.sequence {
-            Some(last) => u64::try_from(last).unwrap_or(0),
-            None => *self.committed.borrow(),
+        self.tx.sequence = None;
+        let error = match error {
+            Error::Busy => Error::Busy,
+            other => Error::Unavailable(other.to_string()),
         };
-        self.committed.send_if_modified(|last| {
-            let news = *last != sequence;
-            *last = sequence;
-            news
-        });
-        for (request, result) in batch.drain(..).zip(results) {
-            request.answer(result.map(|()| sequence));
+        for request in batch.drain(..) {
+            request.answer(Err(error.clone()));
         }
-        if self.tx.hint {
-            self.hint.notify_waiters();
+    }
+
+    /// Begins a transaction; answers the time that its requests happen at, if
+    /// that is not this process's.
+    async fn begin(&mut self) -> Result<Option<Timestamp>, Error> {
+        let begun = self.tx.db.begin().await?;
+        if let Some(version) = begun.version.filter(|version| *version != KNOWN) {
+            return Err(Error::Unavailable(format!(
+                "its schema was changed to version {version}, this program knows version {KNOWN}"
+            )));
         }
+        self.tx.sequence = begun.sequence.or(self.tx.sequence);
+        Ok(match &self.target {
+            Target::Shared(postgres) if postgres.settings().time == TimeSource::DataBase => {
+                begun.now
+            }
+            _ => None,
+        })
     }
 
     /// Each request in its own savepoint: one that fails leaves no trace and
@@ -314,27 +388,28 @@ impl Turns {
         batch: &mut [Box<dyn Request>],
         results: &mut Vec<Result<(), Error>>,
     ) -> Result<(), Error> {
-        let tx = &mut self.tx;
-        let begin = tx.db.texts().begin;
-        tx.db.execute(begin, &[]).await?;
+        if let (true, Target::Shared(postgres)) = (self.tx.db.is_lost(), &self.target) {
+            self.tx.db = postgres.connect().await?;
+        }
+        let mut now = self.begin().await?;
         let alone = batch.len() == 1;
         for request in batch {
-            tx.begin_request(self.clock.now());
+            self.tx.begin_request(now.unwrap_or_else(|| self.clock.now()));
             if !alone {
-                tx.db.execute("SAVEPOINT request", &[]).await?;
+                self.tx.db.execute("SAVEPOINT request", &[]).await?;
             }
-            let result = request.run(tx).await;
+            let result = request.run(&mut self.tx).await;
             match (alone, result.is_err()) {
                 (true, false) => {}
                 (true, true) => {
-                    tx.db.execute("ROLLBACK", &[]).await?;
-                    tx.db.execute(begin, &[]).await?;
+                    self.tx.db.execute("ROLLBACK", &[]).await?;
+                    now = self.begin().await?;
                 }
                 (false, failed) => {
                     if failed {
-                        tx.db.execute("ROLLBACK TO SAVEPOINT request", &[]).await?;
+                        self.tx.db.execute("ROLLBACK TO SAVEPOINT request", &[]).await?;
                     }
-                    tx.db.execute("RELEASE SAVEPOINT request", &[]).await?;
+                    self.tx.db.execute("RELEASE SAVEPOINT request", &[]).await?;
                 }
             }
             results.push(result);

@@ -72,8 +72,8 @@ pub(crate) async fn list(
             select!(
                 "($1 IS NULL OR o.instance = $1) AND ($2 IS NULL OR o.project = $2)
                 AND ($3 IS NULL OR o.state = $3) AND ($4 IS NULL OR o.id < $4)
-                AND ($6 IS NULL
-                    OR $6 = (o.state NOT IN ('queued', 'running', 'unwinding')))
+                AND ($6 IS NULL OR $6 =
+                    CASE WHEN o.state IN ('queued', 'running', 'unwinding') THEN 0 ELSE 1 END)
                 ORDER BY o.id DESC LIMIT $5"
             ),
             &[

@@ -6,7 +6,7 @@ use engine::{
 };
 use store::{CancelAnswer, Error};
 
-use crate::world::{World, failed, lines, running, spawning, stuck};
+use super::world::{World, failed, lines, running, spawning, stuck};
 
 struct Family {
     world: World,
@@ -76,7 +76,7 @@ async fn only_so_many_children_run_at_once_and_the_parent_hears_of_all_in_order(
     let ends = family.world.store.child_ends(family.parent).await.unwrap();
     assert_eq!(ends.len(), 5);
     // What the parent has heard is there until it has written something.
-    let next = family.world.epoch().await;
+    let next = family.world.later_epoch().await;
     assert!(family.world.claim(next).await[0].wait_result.is_some());
     family.world.append(next, family.parent, 1, running()).await.unwrap();
     family.world.store.release(next, family.parent).await.unwrap();

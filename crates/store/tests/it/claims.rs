@@ -5,7 +5,7 @@ use model::{OperationId, OperationKind, OperationState};
 use std::time::Duration;
 use store::{CancelAnswer, Change, Error};
 
-use crate::world::{World, begun, failed, lines, running, stuck};
+use super::world::{World, begun, failed, lines, running, stuck};
 
 async fn shown(world: &World, id: model::InstanceId) -> Option<(OperationId, OperationKind)> {
     world.store.instance(id).await.unwrap().unwrap().operation

@@ -1,34 +1,9 @@
-//! Files: locks, keys, versions, and what is never in them.
+//! SQLite's files: locks, keys, versions, and what is never in them.
 
-use std::sync::Arc;
-
-use model::OperationKind;
 use secrecy::{ExposeSecret as _, SecretString};
-use sqlx::{ConnectOptions, Connection as _};
 use store::{Annotation, Change, Error};
 
-use crate::world::{World, open, running};
-
-#[tokio::test]
-async fn what_was_written_is_there_when_the_store_is_opened_again() {
-    let world = World::new().await;
-    let instance = world.instance();
-    let id = world.operate(&instance, OperationKind::Create).await.unwrap();
-    let epoch = world.epoch().await;
-    world.claim(epoch).await;
-    world.append(epoch, id, 0, running()).await.unwrap();
-    let before = world.store.dump().await.unwrap();
-    let installation = world.store.installation_id();
-    let seen = world.store.instance(instance.id).await.unwrap();
-
-    let world = world.reopen().await;
-    assert_eq!(world.store.dump().await.unwrap(), before);
-    assert_eq!(world.store.installation_id(), installation);
-    assert_eq!(world.store.instance(instance.id).await.unwrap(), seen);
-    let epoch = world.epoch().await;
-    let record = world.claim(epoch).await.pop().unwrap();
-    assert_eq!((record.id, record.entries.len()), (id.into(), 1));
-}
+use super::world::{World, open};
 
 #[tokio::test]
 async fn a_store_is_opened_by_one_at_a_time() {
@@ -60,18 +35,11 @@ async fn something_else_than_a_data_base_is_refused_and_left_alone() {
     assert_eq!(std::fs::read_to_string(path).unwrap(), text);
 }
 
-async fn sql(world: &World, sql: &'static str) {
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(world.path());
-    let mut connection = options.connect().await.unwrap();
-    sqlx::query(sql).execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
-}
-
 #[tokio::test]
 async fn a_data_base_that_is_newer_than_the_program_is_refused() {
     let world = World::new().await;
     world.store.close().await;
-    sql(&world, "INSERT INTO schema_versions (version, applied_at) VALUES (99, 0)").await;
+    world.sql("INSERT INTO schema_versions (version, applied_at) VALUES (99, 0)").await;
     let opened = open(world.path(), &world.clock, &world.random).await;
     let Err(Error::Corrupt(text)) = opened.map(|_| ()) else { panic!("opened") };
     assert!(text.contains("house.db"), "{text}");
@@ -136,49 +104,4 @@ async fn secrets_are_in_no_file_and_no_debug_print_in_clear() {
     world.store.commit(vec![Change::RemoveInstance(instance.id)]).await.unwrap();
     let gone = world.store.secret(model::Sealed(id)).await.map(|_| ());
     assert!(matches!(gone, Err(Error::NotFound { .. })));
-}
-
-#[tokio::test]
-async fn a_secret_moved_to_another_row_does_not_open() {
-    let world = World::new().await;
-    let ids = [0, 1].map(|_| model::SecretId::generate(&world.clock, &*world.random));
-    let put = |id, text: &str| Change::PutSecret { id, owner: None, value: text.into() };
-    world.store.commit(vec![put(ids[0], "one"), put(ids[1], "two")]).await.unwrap();
-    let world = {
-        world.store.close().await;
-        world
-    };
-    sql(&world, "UPDATE secrets SET envelope = (SELECT MAX(envelope) FROM secrets)").await;
-    let store = open(world.path(), &world.clock, &world.random).await.unwrap();
-    let mut opened = 0;
-    for id in ids {
-        opened += usize::from(store.secret(model::Sealed(id)).await.is_ok());
-    }
-    assert_eq!(opened, 1);
-}
-
-#[tokio::test]
-async fn many_readers_and_writers_do_not_block_each_other() {
-    let world = World::new().await;
-    let instance = world.instance();
-    world.store.commit(vec![Change::InsertInstance(Box::new(instance.clone()))]).await.unwrap();
-    let mut tasks = tokio::task::JoinSet::new();
-    for number in 0..40 {
-        let store = Arc::clone(&world.store);
-        let id = instance.id;
-        tasks.spawn(async move {
-            for _ in 0..10 {
-                if number % 2 == 0 {
-                    let text = format!("note {number}");
-                    store.commit(vec![Change::Note { instance: Some(id), text }]).await.unwrap();
-                } else {
-                    store.instance(id).await.unwrap().unwrap();
-                }
-            }
-        });
-    }
-    while let Some(done) = tasks.join_next().await {
-        done.unwrap();
-    }
-    assert_eq!(world.store.events(Some(instance.id), 1000).await.unwrap().len(), 200);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use model::{AttemptId, Instance};
 use store::{Change, Error, IdReservation};
 
-use crate::world::World;
+use super::world::World;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 

@@ -9,7 +9,7 @@ use model::{Clock, OperationKind, OperationState};
 use serde_json::json;
 use store::{CancelAnswer, Change, Error, InstanceUpdate, OperationFilter};
 
-use crate::world::{World, begun, failed, lines, running, stuck};
+use super::world::{World, begun, failed, lines, running, stuck};
 
 #[tokio::test]
 async fn an_operation_is_shown_as_what_its_journal_says() {

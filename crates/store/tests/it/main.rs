@@ -1,13 +1,8 @@
-//! The suite that every data base of the house must pass. It opens its stores
-//! through [`world::World`] alone.
+//! The suite that every data base of the house must pass, once over each. It
+//! opens its stores through [`on_sqlite::world::World`] alone. What only one of
+//! them has is in `files.rs` (SQLite) and `postgres/`.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::duplicate_mod, reason = "the same tests over every data base")]
 
-mod children;
-mod claims;
-mod files;
-mod ids;
-mod lives;
-mod rows;
-mod toy;
-mod world;
-mod writer;
+mod on_postgres;
+mod on_sqlite;

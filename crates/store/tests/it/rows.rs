@@ -9,7 +9,7 @@ use store::{
     Annotation, Change, Error, ImageUpdate, InstanceFilter, InstanceUpdate, Seed, SpecUpdate, Token,
 };
 
-use crate::world::World;
+use super::world::World;
 
 async fn insert(world: &World) -> model::Instance {
     let instance = world.instance();

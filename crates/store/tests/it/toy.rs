@@ -13,9 +13,9 @@ use engine::{
 };
 use model::{Clock, OperationKind, OperationState, Phase, Timestamp};
 use serde_json::{Value, json};
-use store::{Change, InstanceUpdate, Start, Store};
+use store::{Change, InstanceUpdate, PostgresSettings, Settings, Start, Store, Synchronous};
 
-use crate::world::World;
+use super::world::World;
 
 /// What is outside: the names of the things that are there.
 type Outside = Arc<Mutex<BTreeSet<String>>>;
@@ -325,14 +325,21 @@ async fn an_executor_that_sleeps_is_told_when_there_is_something_to_do() {
         ..ExecutorSettings::default()
     };
     let clock = Arc::new(model::time::SystemClock::new());
-    let path = world.folder.path().join("real.db");
-    let store = Store::open_sqlite(
-        &path,
-        store::Settings { synchronous: store::Synchronous::Off, ..Default::default() },
-        Arc::clone(&clock) as Arc<dyn Clock>,
-        Arc::clone(&world.random) as Arc<dyn model::Random>,
-    );
-    let world = World { store: store.await.unwrap(), ..world };
+    let real = Arc::clone(&clock) as Arc<dyn Clock>;
+    let random = Arc::clone(&world.random) as Arc<dyn model::Random>;
+    let store = match &world.data_base {
+        Some(data_base) => {
+            let key = world.folder.path().join("secret.key");
+            let settings = PostgresSettings::new(data_base.url(), key);
+            Store::open_postgres(settings, real, random).await
+        }
+        None => {
+            let path = world.folder.path().join("real.db");
+            let settings = Settings { synchronous: Synchronous::Off, ..Settings::default() };
+            Store::open_sqlite(&path, settings, real, random).await
+        }
+    };
+    let world = World { store: store.unwrap(), ..world };
     let executor = Executor::begin(
         Arc::clone(&world.store),
         Arc::new(registry),

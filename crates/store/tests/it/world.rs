@@ -1,6 +1,6 @@
 //! A store in a folder of its own, with a clock that the test moves.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,9 @@ use model::{
     InstanceSpec, Mark, Operation, OperationId, OperationKind, OperationState, Phase, Timestamp,
 };
 use serde_json::{Value, json};
-use store::{Change, Settings, Start, Store, Synchronous};
+use sqlx::{ConnectOptions as _, Connection as _};
+use store::testing::{Cluster, DataBase};
+use store::{Change, PostgresSettings, Settings, Start, Store, Synchronous, TimeSource};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
@@ -26,10 +28,10 @@ pub struct World {
     pub clock: ManualClock,
     pub random: Arc<SeededRandom>,
     pub store: Arc<Store>,
+    pub data_base: Option<DataBase>,
 }
 
-/// Opens the store of this folder: the one place to change for another data
-/// base.
+/// Opens the SQLite store in this file.
 pub async fn open(
     path: PathBuf,
     clock: &ManualClock,
@@ -40,39 +42,88 @@ pub async fn open(
     Store::open_sqlite(&path, settings, Arc::new(clock.clone()), random).await
 }
 
-/// An empty store and its key, made once: making a key waits for the disk.
-static EMPTY: OnceCell<[(&str, Vec<u8>); 2]> = OnceCell::const_new();
+/// How the PostgreSQL stores of the tests are opened.
+pub fn settings(data_base: &DataBase, key_file: PathBuf) -> PostgresSettings {
+    let settings = PostgresSettings::new(data_base.url(), key_file);
+    PostgresSettings { time: TimeSource::Process, readers: 4, ..settings }
+}
 
-async fn empty() -> [(&'static str, Vec<u8>); 2] {
+/// Opens the store in this data base, or in the folder's file without one.
+pub async fn open_in(
+    folder: &Path,
+    data_base: Option<&DataBase>,
+    clock: &ManualClock,
+    random: &Arc<SeededRandom>,
+) -> Result<Arc<Store>, store::Error> {
+    let Some(data_base) = data_base else {
+        return open(folder.join("house.db"), clock, random).await;
+    };
+    let settings = settings(data_base, folder.join("secret.key"));
+    let random = Arc::clone(random);
+    Store::open_postgres(settings, Arc::new(clock.clone()), random).await
+}
+
+/// An empty store and its key, made once: making a key waits for the disk.
+static EMPTY: OnceCell<Empty> = OnceCell::const_new();
+
+/// Files, and the data base that goes with them.
+type Empty = (Vec<(&'static str, Vec<u8>)>, Option<DataBase>);
+
+async fn empty() -> Empty {
     let folder = tempfile::tempdir().unwrap();
     let (clock, random) = (ManualClock::default(), Arc::new(SeededRandom::new(0)));
     let store = open(folder.path().join("house.db"), &clock, &random).await.unwrap();
     store.close().await;
-    ["house.db", "secret.key"].map(|name| (name, std::fs::read(folder.path().join(name)).unwrap()))
+    let read = |name| (name, std::fs::read(folder.path().join(name)).unwrap());
+    if !super::POSTGRES {
+        return (vec![read("house.db"), read("secret.key")], None);
+    }
+    let data_base = Cluster::shared().data_base();
+    let store = open_in(folder.path(), Some(&data_base), &clock, &random).await.unwrap();
+    store.close().await;
+    (vec![read("secret.key")], Some(data_base))
 }
 
 impl World {
     pub async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        for (name, content) in EMPTY.get_or_init(empty).await {
+        let (files, template) = EMPTY.get_or_init(empty).await;
+        for (name, content) in files {
             std::fs::write(folder.path().join(name), content).unwrap();
         }
+        let data_base =
+            template.as_ref().map(|template| template.cluster().copy_of(template.name()));
         let clock = ManualClock::at(Timestamp::from_millis(1_800_000_000_000));
         let random = Arc::new(SeededRandom::new(1));
-        let store = open(folder.path().join("house.db"), &clock, &random).await.unwrap();
-        Self { folder, clock, random, store }
+        let store = open_in(folder.path(), data_base.as_ref(), &clock, &random).await.unwrap();
+        Self { folder, clock, random, store, data_base }
     }
 
     pub fn path(&self) -> PathBuf {
         self.folder.path().join("house.db")
     }
 
-    /// Drops the store as a crash would, and opens it again.
+    /// Drops the store as a crash would, and opens it again when its leases have
+    /// run out.
     pub async fn reopen(self) -> Self {
-        let Self { folder, clock, random, store } = self;
+        let Self { folder, clock, random, store, data_base } = self;
         drop(store);
-        let store = open(folder.path().join("house.db"), &clock, &random).await.unwrap();
-        Self { folder, clock, random, store }
+        if let Some(data_base) = &data_base {
+            data_base.sql("UPDATE epochs SET expires_at = 0");
+        }
+        let store = open_in(folder.path(), data_base.as_ref(), &clock, &random).await.unwrap();
+        Self { folder, clock, random, store, data_base }
+    }
+
+    /// Carries out a statement beside the store.
+    pub async fn sql(&self, sql: &'static str) {
+        if let Some(data_base) = &self.data_base {
+            return data_base.sql(sql);
+        }
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.path());
+        let mut connection = options.connect().await.unwrap();
+        sqlx::query(sql).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
     }
 
     pub fn later(&self, seconds: u64) -> Timestamp {
@@ -194,6 +245,15 @@ impl World {
 
     pub async fn epoch(&self) -> EpochId {
         self.store.begin_epoch(TTL).await.unwrap()
+    }
+
+    /// An epoch of a process that comes after all others.
+    pub async fn later_epoch(&self) -> EpochId {
+        if self.data_base.is_some() {
+            // On SQLite they are over because the process is another one.
+            self.sql("UPDATE epochs SET expires_at = 0").await;
+        }
+        self.epoch().await
     }
 
     pub async fn claim(&self, epoch: EpochId) -> Vec<WorkflowRecord> {

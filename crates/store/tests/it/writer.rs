@@ -5,7 +5,7 @@ use futures::future::join_all;
 use model::OperationKind;
 use store::{Change, Error, FeedKind};
 
-use crate::world::{TTL, World, begun, lines, running};
+use super::world::{TTL, World, begun, lines, running};
 
 fn put(world: &World, name: &str) -> Change {
     Change::PutFlavour(Box::new(world.flavour(name)))
@@ -74,7 +74,7 @@ async fn only_the_executor_that_holds_a_workflow_can_append_and_only_in_order() 
     same(&world.append(first, id, 0, running()).await, &fenced);
 
     // Nobody else gets it while the lease lasts; afterwards anybody does.
-    let second = world.epoch().await;
+    let second = world.later_epoch().await;
     same(&world.append(first, id, 1, running()).await, &fenced);
     assert!(matches!(world.store.renew_epoch(first, TTL).await, Err(StoreError::Fenced)));
     assert!(matches!(world.store.claim(first, &[], 1).await, Err(StoreError::Fenced)));

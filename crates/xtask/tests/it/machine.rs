@@ -116,6 +116,7 @@ impl Machine {
         for package in PACKAGES.iter().map(|(_, package)| *package).chain([
             "libc6-dev",
             "ca-certificates",
+            "postgresql",
             "rustup",
         ]) {
             machine.install(package);

@@ -129,7 +129,7 @@ fn resources(call: &mut Call<'_>) -> Result<Value, Fail> {
         }
     }
     if wants("sdn") || wanted == Some("network") {
-        let old = world.version == Version::V8_4;
+        let old = world.version < Version::V9_2;
         if world.may(caller, "/sdn/zones/localnetwork", "SDN.Audit")
             && (old || wanted != Some("sdn"))
         {

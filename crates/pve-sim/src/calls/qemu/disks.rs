@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::config;
 use crate::engine::Call;
 use crate::fail::Fail;
+use crate::schema::Version;
 use crate::tasks::{Done, Op, Step, Work};
 use crate::world::World;
 use crate::world::guest::{Drive, is_drive, parse_size, print_size};
@@ -32,6 +33,9 @@ pub(crate) fn resize(call: &mut Call<'_>) -> Result<Value, Fail> {
         target: None,
     };
     super::check_skiplock(call)?;
+    if call.world.version < Version::V8_4 {
+        return call.at_once(work);
+    }
     Ok(call.task("resize", &vmid.to_string(), work))
 }
 

@@ -106,7 +106,7 @@ fn only_root(call: &Call<'_>) -> Result<(), Fail> {
     if call.caller.is_root() {
         return Ok(());
     }
-    let line = if call.world.version == Version::V8_4 { 581 } else { 651 };
+    let line = if call.world.version < Version::V9_2 { 581 } else { 651 };
     Err(Fail::new(format!(
         "Only root can pass arbitrary filesystem paths. at /usr/share/perl5/PVE/Storage.pm line {line}."
     )))

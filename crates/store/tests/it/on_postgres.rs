@@ -1,0 +1,24 @@
+//! The suite over PostgreSQL.
+
+pub const POSTGRES: bool = true;
+
+#[path = "children.rs"]
+mod children;
+#[path = "claims.rs"]
+mod claims;
+#[path = "ids.rs"]
+mod ids;
+#[path = "lives.rs"]
+mod lives;
+#[path = "postgres/mod.rs"]
+mod postgres;
+#[path = "rows.rs"]
+mod rows;
+#[path = "seals.rs"]
+mod seals;
+#[path = "toy.rs"]
+mod toy;
+#[path = "world.rs"]
+pub mod world;
+#[path = "writer.rs"]
+mod writer;

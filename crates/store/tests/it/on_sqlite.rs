@@ -1,0 +1,24 @@
+//! The suite over SQLite.
+
+pub const POSTGRES: bool = false;
+
+#[path = "children.rs"]
+mod children;
+#[path = "claims.rs"]
+mod claims;
+#[path = "files.rs"]
+mod files;
+#[path = "ids.rs"]
+mod ids;
+#[path = "lives.rs"]
+mod lives;
+#[path = "rows.rs"]
+mod rows;
+#[path = "seals.rs"]
+mod seals;
+#[path = "toy.rs"]
+mod toy;
+#[path = "world.rs"]
+pub mod world;
+#[path = "writer.rs"]
+mod writer;
