@@ -16,7 +16,7 @@ use crate::lenient::List;
 use crate::property::DiskSize;
 use crate::resource::{Resource, handle};
 use crate::upid::opt_vmid;
-use crate::upload::{self, UploadRequest};
+use crate::upload::{Upload, UploadRequest};
 use crate::{Error, Params, Upid, VmId, lenient};
 
 /// `/nodes/NODE/storage/STORAGE`.
@@ -201,9 +201,7 @@ impl NodeStorage {
         S: Stream<Item = Result<bytes::Bytes, E>> + Send + 'static,
         E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     {
-        let form = upload::form(request, file);
-        let path = self.0.path.sub("upload");
-        self.0.client.send_multipart(&path, form).await?.started()
+        self.upload_from(Upload::from_stream(request.clone(), file)).await
     }
 
     /// Lets the node download a file. Needs `Sys.AccessNetwork` or

@@ -20,8 +20,25 @@ pub(crate) async fn exchange(
     request: reqwest::Request,
     limit: usize,
 ) -> Result<Answer, Error> {
-    let mut response =
-        http.execute(request).await.map_err(|error| transport_error(call, &error.without_url()))?;
+    let response = send(http, call, request).await?;
+    collect(call, response, limit).await
+}
+
+/// Sends a request; the answer's head is here, its body may be under way.
+pub(crate) async fn send(
+    http: &reqwest::Client,
+    call: &Call,
+    request: reqwest::Request,
+) -> Result<reqwest::Response, Error> {
+    http.execute(request).await.map_err(|error| transport_error(call, &error.without_url()))
+}
+
+/// Reads the rest of an answer, at most `limit` bytes.
+pub(crate) async fn collect(
+    call: &Call,
+    mut response: reqwest::Response,
+    limit: usize,
+) -> Result<Answer, Error> {
     let status = response.status();
     let reason = match response.extensions().get::<ReasonPhrase>() {
         Some(phrase) => String::from_utf8_lossy(phrase.as_bytes()).trim().to_owned(),

@@ -3,6 +3,7 @@
 mod dispatch;
 mod endpoints;
 mod send;
+mod upgrade;
 
 use std::fmt;
 use std::sync::Arc;

@@ -59,7 +59,7 @@ impl Client {
         judge(call, answer, params)
     }
 
-    fn build(
+    pub(super) fn build(
         &self,
         target: Target<'_>,
         payload: Payload<'_>,

@@ -6,15 +6,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use pve::{Auth, Client, Config, Fingerprint, Tls};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::server::WebPkiClientVerifier;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::Role;
 
 /// A request as it came in.
 #[derive(Clone, Debug)]
@@ -48,6 +53,22 @@ pub enum Act {
     Late(Duration, Vec<u8>),
     /// Send this once the gate is open.
     When(Arc<Semaphore>, Vec<u8>),
+    /// Change to a websocket and go on as this says.
+    Websocket(fn(Socket) -> BoxFuture<'static, ()>),
+}
+
+/// The server's end of a websocket.
+pub type Socket = WebSocketStream<TlsStream<TcpStream>>;
+
+/// The agreement to change to a websocket.
+fn agreement(request: &Request) -> Vec<u8> {
+    let key = request.header("sec-websocket-key").unwrap();
+    let accept = derive_accept_key(key.as_bytes());
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\
+         Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: binary\r\n\r\n"
+    )
+    .into_bytes()
 }
 
 /// An answer with a body; the reason phrase is free.
@@ -189,6 +210,12 @@ impl Server {
                     while let Some(request) = read_request(&mut stream).await {
                         log.lock().unwrap().push(request.clone());
                         let (bytes, cut) = match script(&request) {
+                            Act::Websocket(go_on) => {
+                                stream.write_all(&agreement(&request)).await.unwrap();
+                                let role = Role::Server;
+                                let socket = Socket::from_raw_socket(stream, role, None).await;
+                                return go_on(socket).await;
+                            }
                             Act::Send(bytes) => (bytes, false),
                             Act::SendAndCut(bytes) => (bytes, true),
                             Act::Late(pause, bytes) => {
@@ -209,6 +236,36 @@ impl Server {
                 });
             }
         });
+        Self { address, identity, requests, connections, _running: running }
+    }
+
+    /// Counts the bytes that come in, keeps none of them, and gives this answer
+    /// to each request once it is over.
+    pub async fn swallowing(taken: Arc<AtomicUsize>, answer: Vec<u8>) -> Self {
+        let identity = Identity::new();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let acceptor = identity.acceptor();
+        let mut running = tokio::task::JoinSet::new();
+        running.spawn(async move {
+            let (socket, _) = listener.accept().await.unwrap();
+            let mut stream = acceptor.accept(socket).await.unwrap();
+            let (mut head, mut buffer) = (Vec::new(), vec![0; 16 * 1024]);
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
+            let length = head.split("content-length: ").nth(1).unwrap().split('\r').next();
+            let length: usize = length.unwrap().parse().unwrap();
+            while taken.load(Ordering::SeqCst) < length {
+                let count = stream.read(&mut buffer).await.unwrap();
+                taken.fetch_add(count, Ordering::SeqCst);
+            }
+            stream.write_all(&answer).await.unwrap();
+            stream.flush().await.unwrap();
+            std::future::pending::<()>().await;
+        });
+        let (requests, connections) = (Arc::default(), Arc::default());
         Self { address, identity, requests, connections, _running: running }
     }
 

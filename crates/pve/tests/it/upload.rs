@@ -1,10 +1,15 @@
 //! Uploads.
 
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
-use pve::{Client, Error, UploadRequest};
+use pve::{Client, Error, Upload, UploadRequest};
+use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::server::{Act, Server, data, soon};
 
@@ -79,6 +84,82 @@ async fn uploads_have_their_own_timeout() {
     let endless = file(1).chain(futures::stream::pending());
     let error = soon(storage.upload(&request(1 << 40), endless)).await.unwrap_err();
     assert!(matches!(error, Error::Ambiguous { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_file_is_sent_under_its_own_name_with_its_checksum() {
+    let server = Server::start(|_| data(UPID)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("own.iso");
+    std::fs::write(&path, vec![7; 100_000]).unwrap();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let log = seen.clone();
+    let upload = Upload::from_file("iso", &path).await.unwrap().checksum("sha256", "ab12");
+    let upload = upload.on_progress(move |at| log.lock().unwrap().push((at.sent, at.total)));
+    let storage = server.client().node("pve1").storage("local");
+    assert_eq!(soon(storage.upload_from(upload)).await.unwrap().kind(), "imgcopy");
+    let text = server.requests().pop().unwrap().text();
+    assert!(text.contains("filename=\"own.iso\"") && text.contains("ab12"));
+    let seen = seen.lock().unwrap();
+    assert!(seen.is_sorted() && seen.len() > 1, "{seen:?}");
+    assert_eq!(seen.last(), Some(&(100_000, 100_000)));
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_refused_before_anything_is_sent() {
+    let server = Server::start(|_| data(UPID)).await;
+    let storage = server.client().node("pve1").storage("local");
+    let bad = UploadRequest { checksum_algorithm: None, ..request(1) };
+    let error = soon(storage.upload(&bad, file(0))).await.unwrap_err();
+    assert!(matches!(error, Error::InvalidRequest { .. }), "{error:?}");
+    assert!(error.to_string().contains("checksum_algorithm"), "{error}");
+    let error = Upload::from_file("iso", "/nowhere/a.iso").await.unwrap_err().to_string();
+    assert!(error.contains("/nowhere/a.iso"), "{error}");
+    assert!(server.requests().is_empty());
+}
+
+/// Counts what was read of it, and says how far that is ahead of `taken`.
+struct Counting {
+    left: usize,
+    read: usize,
+    taken: Arc<AtomicUsize>,
+    furthest: Arc<AtomicUsize>,
+}
+
+impl AsyncRead for Counting {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let count = buffer.remaining().min(self.left);
+        buffer.initialize_unfilled_to(count).fill(7);
+        buffer.advance(count);
+        self.left -= count;
+        self.read += count;
+        let ahead = self.read.saturating_sub(self.taken.load(Ordering::SeqCst));
+        self.furthest.fetch_max(ahead, Ordering::SeqCst);
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn a_file_is_read_no_faster_than_the_server_takes_it() {
+    const LENGTH: usize = 96 << 20;
+    let taken = Arc::new(AtomicUsize::new(0));
+    let server = Server::swallowing(taken.clone(), answer()).await;
+    let furthest = Arc::new(AtomicUsize::new(0));
+    let reader =
+        Counting { left: LENGTH, read: 0, taken: taken.clone(), furthest: furthest.clone() };
+    let storage = server.client().node("pve1").storage("local");
+    let upload = Upload::from_reader(request(LENGTH as u64), reader);
+    let upload = storage.upload_from(upload);
+    let result = tokio::time::timeout(Duration::from_secs(120), upload).await.unwrap();
+    result.unwrap();
+    assert!(taken.load(Ordering::SeqCst) > LENGTH);
+    let furthest = furthest.load(Ordering::SeqCst);
+    // The rest is in the sockets' buffers, at most some MiB.
+    assert!(furthest < LENGTH / 4, "{furthest} bytes ahead");
 }
 
 fn answer() -> Vec<u8> {

@@ -1,10 +1,14 @@
 //! Uploads: multipart forms of known length, never whole in memory. Proxmox
 //! refuses chunked requests (501), and the fields must come before the file.
 
+mod source;
+
 use std::io;
 
+pub use source::{Upload, UploadProgress};
+
 use bytes::Bytes;
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt};
 use reqwest::Body;
 use reqwest::multipart::{Form, Part};
 
@@ -23,11 +27,40 @@ pub struct UploadRequest {
     pub checksum_algorithm: Option<String>,
 }
 
-pub(crate) fn form<S, E>(request: &UploadRequest, file: S) -> Form
-where
-    S: Stream<Item = Result<Bytes, E>> + Send + 'static,
-    E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
-{
+/// The algorithms that Proxmox checks a file by.
+const ALGORITHMS: [&str; 6] = ["md5", "sha1", "sha224", "sha256", "sha384", "sha512"];
+
+impl UploadRequest {
+    /// What is wrong with it, if anything.
+    fn check(&self) -> Result<(), String> {
+        if self.content.is_empty() {
+            return Err("content: expected iso, vztmpl or import, got nothing".into());
+        }
+        let odd = |c: char| c == '/' || c == '"' || c.is_control();
+        if self.filename.is_empty() || self.filename.contains(odd) {
+            return Err("filename: expected a plain file name, without / or quotes".into());
+        }
+        match (&self.checksum, &self.checksum_algorithm) {
+            (None, None) => Ok(()),
+            (Some(_), None) => Err("checksum_algorithm: missing beside checksum".into()),
+            (None, Some(_)) => Err("checksum: missing beside checksum_algorithm".into()),
+            (Some(sum), _) if sum.is_empty() || !sum.bytes().all(|c| c.is_ascii_hexdigit()) => {
+                Err("checksum: expected hex digits".into())
+            }
+            (Some(_), Some(name)) if ALGORITHMS.contains(&name.as_str()) => Ok(()),
+            (Some(_), Some(name)) => {
+                let known = ALGORITHMS.join(", ");
+                Err(format!("checksum_algorithm: expected one of {known}, got '{name}'"))
+            }
+        }
+    }
+}
+
+/// The fields, then the file.
+fn form(
+    request: &UploadRequest,
+    file: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+) -> Form {
     let mut form = Form::new().text("content", request.content.clone());
     let checks =
         [("checksum-algorithm", &request.checksum_algorithm), ("checksum", &request.checksum)];
@@ -36,7 +69,7 @@ where
             form = form.text(name, value.clone());
         }
     }
-    let stream = exact(file.map_err(io::Error::other), request.length);
+    let stream = exact(file, request.length);
     let part = Part::stream_with_length(Body::wrap_stream(stream), request.length)
         .file_name(request.filename.clone());
     form.part("filename", part)
@@ -87,6 +120,33 @@ fn wrong_length(what: &str) -> io::Error {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use futures::TryStreamExt;
+
+    #[test]
+    fn what_makes_no_sense_is_named() {
+        let good = UploadRequest {
+            content: "iso".into(),
+            filename: "a.iso".into(),
+            length: 1,
+            checksum: Some("ab12".into()),
+            checksum_algorithm: Some("sha256".into()),
+        };
+        assert_eq!(good.check(), Ok(()));
+        type Spoil = fn(&mut UploadRequest);
+        let bad: [(Spoil, &str); 6] = [
+            (|r| r.content.clear(), "content:"),
+            (|r| r.filename = "a/b.iso".into(), "filename:"),
+            (|r| r.checksum = None, "checksum:"),
+            (|r| r.checksum = Some("xyz".into()), "checksum:"),
+            (|r| r.checksum_algorithm = None, "checksum_algorithm:"),
+            (|r| r.checksum_algorithm = Some("crc".into()), "checksum_algorithm:"),
+        ];
+        for (spoil, name) in bad {
+            let mut request = good.clone();
+            spoil(&mut request);
+            assert!(request.check().unwrap_err().starts_with(name), "{request:?}");
+        }
+    }
 
     async fn read(chunks: &[&'static [u8]], length: u64) -> io::Result<Vec<u8>> {
         let chunks: Vec<_> = chunks.iter().map(|chunk| Ok(Bytes::from_static(chunk))).collect();
