@@ -42,3 +42,4 @@ pub use seed::{
 };
 pub use simulator::{Builder, FaultId, Simulator, StartError};
 pub use tasks::TaskDurations;
+pub use world::saved::StateError;

@@ -22,6 +22,7 @@ use crate::seed::{
 };
 use crate::tasks::TaskDurations;
 use crate::world::World;
+use crate::world::saved::StateError;
 
 /// Why a simulator could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +36,16 @@ pub enum StartError {
     /// The certificate cannot be made.
     #[error("{0}")]
     Tls(String),
+    /// The saved state cannot be used.
+    #[error("the saved state cannot be used")]
+    State(#[from] StateError),
 }
+
+/// The token that every simulator has.
+const TOKEN: &str = "root@pam!simulator";
+
+/// Ids and sizes in bytes.
+type Volumes = Vec<(String, u64)>;
 
 /// Describes a simulator before it starts.
 pub struct Builder {
@@ -47,6 +57,7 @@ pub struct Builder {
     auth_delay: Option<Duration>,
     stats_interval: Duration,
     random: u64,
+    state: Option<String>,
 }
 
 impl Builder {
@@ -210,25 +221,45 @@ impl Builder {
         self
     }
 
-    /// Starts listening. Port 0 takes a free one.
-    pub async fn start(mut self, address: SocketAddr) -> Result<Simulator, StartError> {
+    /// Goes on with a state that [`Simulator::save`] gave, instead of the
+    /// description: that is not looked at.
+    #[must_use]
+    pub fn load(mut self, state: &str) -> Self {
+        self.state = Some(state.into());
+        self
+    }
+
+    /// A world out of the description, and the volumes that the backend must make.
+    fn planted(&mut self) -> Result<(World, Volumes), StartError> {
         let mut world = World::new(self.seed.version, self.clock.now(), self.random);
-        world.stats_interval = self.stats_interval;
-        let secret = world.uuid();
-        let id = "root@pam!simulator";
         self.seed.tokens.push(TokenSeed {
-            id: id.into(),
-            secret: secret.clone(),
+            id: TOKEN.into(),
+            secret: world.uuid(),
             privilege_separation: false,
         });
         for part in 0..2 {
             let bytes = world.random().to_be_bytes();
             world.access.key[part * 8..][..8].copy_from_slice(&bytes);
         }
+        let volumes = self.seed.plant(&mut world)?;
+        Ok((world, volumes))
+    }
+
+    /// Starts listening. Port 0 takes a free one.
+    pub async fn start(mut self, address: SocketAddr) -> Result<Simulator, StartError> {
+        let (mut world, volumes) = match self.state.take() {
+            Some(state) => {
+                let world = World::load(&state, self.clock.now())?;
+                let volumes = world.kept_volumes();
+                (world, volumes)
+            }
+            None => self.planted()?,
+        };
+        world.stats_interval = self.stats_interval;
         let identity = http::tls::identity().map_err(StartError::Tls)?;
         world.fingerprint.clone_from(&identity.fingerprint);
         world.certificate.clone_from(&identity.pem);
-        let volumes = self.seed.plant(&mut world)?;
+        let secret = world.secret_of(TOKEN).unwrap_or_default().to_owned();
         let records = Arc::new(Records::new(self.clock.clone(), self.script));
         let backend: Arc<dyn Backend> = self.backend.unwrap_or_else(|| records.clone());
         seed::prepare(backend.as_ref(), &mut world, &volumes).await?;
@@ -252,7 +283,7 @@ impl Builder {
             address,
             fingerprint: identity.fingerprint,
             pem: identity.pem,
-            token: format!("{id}={secret}"),
+            token: format!("{TOKEN}={secret}"),
             background,
         };
         Ok(Simulator(Arc::new(shared)))
@@ -297,6 +328,7 @@ impl Simulator {
             auth_delay: None,
             stats_interval: Duration::from_secs(10),
             random: 1,
+            state: None,
         }
     }
 
@@ -376,6 +408,13 @@ impl Simulator {
         world["backend"] = self.0.engine.backend.dump();
         world["backend"]["name"] = self.0.engine.backend.name().into();
         world
+    }
+
+    /// The whole state as text, for [`Builder::load`]. Running tasks are saved
+    /// as killed, with the locks that they hold: as when a node loses power.
+    /// The content of volumes is the backend's: with [`Records`] there is none.
+    pub fn save(&self) -> Result<String, StateError> {
+        self.0.engine.world().save()
     }
 
     /// The requests so far, oldest first (the newest 10,000).

@@ -11,7 +11,7 @@ use crate::world::World;
 const KEPT: usize = 20_000;
 
 /// The parts of a task's id.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Upid {
     pub node: String,
     pub pid: u32,
@@ -247,6 +247,18 @@ impl Tasks {
         }
     }
 
+    /// All tasks in the form in which they are saved. One that still runs is
+    /// saved as killed, because its work is lost: as when a node loses power.
+    fn saved(&self) -> Saved {
+        let ended = self.all.values().filter(|task| !task.is_hidden()).map(|task| Ended {
+            upid: task.upid.clone(),
+            end: task.end,
+            exit: task.exit.clone().unwrap_or_else(|| "unexpected status".into()),
+            log: task.log.clone(),
+        });
+        Saved { pid: self.pid, ended: ended.collect() }
+    }
+
     /// The running tasks, oldest first.
     pub fn running(&self) -> impl DoubleEndedIterator<Item = &Task> {
         self.running.iter().filter_map(|number| self.all.get(number))
@@ -264,6 +276,53 @@ impl Tasks {
     /// All tasks, newest first.
     pub fn newest(&self) -> impl Iterator<Item = &Task> {
         self.all.values().rev()
+    }
+}
+
+/// A task as it is saved.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Ended {
+    upid: Upid,
+    end: Option<Duration>,
+    exit: String,
+    log: Vec<String>,
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Saved {
+    pid: u32,
+    /// Oldest first.
+    ended: Vec<Ended>,
+}
+
+impl serde::Serialize for Tasks {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.saved().serialize(serializer)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Tasks {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let saved = Saved::deserialize(deserializer)?;
+        let mut tasks = Self { pid: saved.pid, ..Self::default() };
+        for (number, ended) in (1..).zip(saved.ended) {
+            tasks.by_upid.insert(ended.upid.text(), number);
+            tasks.by_node.entry(ended.upid.node.clone()).or_default().push_back(number);
+            tasks.finished.push_back(number);
+            tasks.next = number;
+            let task = Task {
+                end: ended.end.or(Some(Duration::from_secs(ended.upid.start))),
+                upid: ended.upid,
+                exit: Some(ended.exit),
+                log: ended.log,
+                duration: Duration::ZERO,
+                work: None,
+                begun: true,
+                fault: None,
+            };
+            tasks.all.insert(number, task);
+        }
+        Ok(tasks)
     }
 }
 

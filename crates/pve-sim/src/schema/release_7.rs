@@ -65,7 +65,7 @@ pub(super) fn reduce(raw: &mut Raw) {
             let rest = method.path.strip_prefix(*path);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        !LATER_PATHS.iter().any(|path| below(path))
+        !LATER_PATHS.iter().any(below)
             && !LATER_METHODS.contains(&(method.method.as_str(), method.path.as_str()))
     });
     let Raw { definitions, methods, .. } = raw;

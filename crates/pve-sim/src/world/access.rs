@@ -29,7 +29,7 @@ impl Caller {
 }
 
 /// An API token.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Token {
     pub secret: String,
     pub privilege_separation: bool,
@@ -38,7 +38,7 @@ pub(crate) struct Token {
 }
 
 /// A user.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct User {
     pub enabled: bool,
     pub expire: u64,
@@ -54,7 +54,7 @@ pub(crate) struct User {
 }
 
 /// A second factor of a user.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Factor {
     pub id: String,
     pub description: String,
@@ -64,7 +64,7 @@ pub(crate) struct Factor {
 }
 
 /// What a second factor is checked against.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Secret {
     /// The `otpauth://` address with the shared secret.
     Totp(String),
@@ -83,7 +83,7 @@ impl Factor {
 }
 
 /// An entry of the access control list: what `role` a user, group or token has on a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Entry {
     pub path: String,
     /// `user@realm`, `user@realm!token`, or `@group` as in Proxmox's own file.
@@ -93,7 +93,7 @@ pub(crate) struct Entry {
 }
 
 /// Users, roles and the access control list.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Access {
     pub users: BTreeMap<String, User>,
     /// The groups with their comments; the members are with the users.
@@ -242,6 +242,12 @@ impl Access {
 }
 
 impl World {
+    /// The secret of a token (`user@realm!name`).
+    pub fn secret_of(&self, token: &str) -> Option<&str> {
+        let (user, name) = token.split_once('!')?;
+        Some(&self.access.users.get(user)?.tokens.get(name)?.secret)
+    }
+
     fn raw_privileges(&self, subject: &str, path: &str) -> BTreeMap<String, bool> {
         let mut found = self.access.listed(subject, path);
         for pool in self.pools_of(path) {

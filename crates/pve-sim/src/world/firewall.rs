@@ -11,14 +11,14 @@ use crate::fail::Fail;
 pub(crate) type Rule = BTreeMap<String, String>;
 
 /// The firewall of one guest.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct GuestFirewall {
     pub options: BTreeMap<String, String>,
     pub rules: Vec<Rule>,
 }
 
 /// A security group of the cluster.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Group {
     pub comment: Option<String>,
     pub rules: Vec<Rule>,

@@ -9,7 +9,7 @@ use crate::machine::{DirectKernel, GuestSpec};
 use crate::schema::{formats, split_index};
 
 /// What kind of guest a record is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Kind {
     Qemu,
     Lxc,
@@ -29,7 +29,7 @@ impl Kind {
 pub(crate) type Config = BTreeMap<String, String>;
 
 /// A saved configuration.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Snapshot {
     pub config: Config,
     pub time: Duration,
@@ -39,7 +39,7 @@ pub(crate) struct Snapshot {
 }
 
 /// The process of a running guest.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Process {
     pub pid: u32,
     pub since: Duration,
@@ -47,7 +47,7 @@ pub(crate) struct Process {
 }
 
 /// A virtual machine or container.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Guest {
     pub vmid: u32,
     pub node: String,
@@ -65,6 +65,7 @@ pub(crate) struct Guest {
     pub firewall: GuestFirewall,
     pub boot: Option<DirectKernel>,
     /// The worker that holds the lock file of the configuration.
+    #[serde(skip)]
     pub flock: Option<u64>,
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod access;
 pub(crate) mod dump;
 pub(crate) mod firewall;
 pub(crate) mod guest;
+pub(crate) mod saved;
 pub(crate) mod sections;
 pub(crate) mod storage;
 
@@ -17,7 +18,7 @@ use crate::tasks::Tasks;
 use guest::{Guest, Kind};
 
 /// A host of the cluster.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Node {
     pub name: String,
     pub online: bool,
@@ -28,7 +29,7 @@ pub(crate) struct Node {
 }
 
 /// A resource pool.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Pool {
     pub comment: Option<String>,
     pub guests: BTreeSet<u32>,
@@ -36,10 +37,13 @@ pub(crate) struct Pool {
 }
 
 /// Everything there is.
+#[derive(serde::Serialize, serde::Deserialize)]
 pub(crate) struct World {
     pub version: Version,
+    #[serde(skip)]
     pub now: Duration,
     pub booted: Duration,
+    #[serde(skip)]
     pub stats_interval: Duration,
     pub cluster_name: Option<String>,
     pub quorate: bool,
@@ -56,8 +60,10 @@ pub(crate) struct World {
     pub options: BTreeMap<String, String>,
     pub sections: sections::Sections,
     /// The certificate's fingerprint, as every node shows it.
+    #[serde(skip)]
     pub fingerprint: String,
     /// The certificate in PEM form.
+    #[serde(skip)]
     pub certificate: String,
     /// Whether changes of the virtual networks wait to be applied.
     pub sdn_pending: bool,

@@ -9,7 +9,7 @@ use crate::fail::Fail;
 use crate::machine::DirectKernel;
 
 /// A storage of the cluster.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Storage {
     pub id: String,
     /// `dir`, `nfs`, `lvmthin`, `lvm`, `zfspool`, `rbd`, …
@@ -66,7 +66,7 @@ impl Storage {
 pub(crate) type Key = (String, String, String);
 
 /// A volume.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Volume {
     pub content: String,
     pub format: String,
@@ -85,7 +85,7 @@ pub(crate) struct Volume {
 
 /// What a backup holds.
 #[allow(dead_code, reason = "the calls that make and restore backups come next")]
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Backup {
     pub kind: Kind,
     /// The guest's options when it was made.
@@ -97,12 +97,29 @@ pub(crate) struct Backup {
 }
 
 /// All volumes, indexed by owner.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
+#[serde(from = "Vec<(Key, Volume)>", into = "Vec<(Key, Volume)>")]
 pub(crate) struct Volumes {
     all: BTreeMap<Key, Volume>,
     by_owner: BTreeMap<u32, BTreeSet<Key>>,
     children: BTreeMap<Key, u32>,
     used: BTreeMap<(String, String), u64>,
+}
+
+impl From<Vec<(Key, Volume)>> for Volumes {
+    fn from(rows: Vec<(Key, Volume)>) -> Self {
+        let mut volumes = Self::default();
+        for (key, volume) in rows {
+            volumes.insert(key, volume);
+        }
+        volumes
+    }
+}
+
+impl From<Volumes> for Vec<(Key, Volume)> {
+    fn from(volumes: Volumes) -> Self {
+        volumes.all.into_iter().collect()
+    }
 }
 
 impl Volumes {

@@ -11,6 +11,7 @@ mod recorded;
 mod releases;
 mod rules;
 mod scale;
+mod state;
 mod support;
 mod tasks;
 mod transport;
