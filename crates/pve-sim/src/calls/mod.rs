@@ -9,9 +9,12 @@ use crate::schema::{Method, Table};
 use crate::world::World;
 
 pub(crate) mod access;
+pub(crate) mod backup;
 pub(crate) mod cluster;
 pub(crate) mod firewall;
+pub(crate) mod guests;
 pub(crate) mod index;
+pub(crate) mod lxc;
 pub(crate) mod nodes;
 pub(crate) mod pools;
 pub(crate) mod qemu;
@@ -68,6 +71,10 @@ pub(crate) fn handler(verb: &str, path: &str) -> Option<Handler> {
                     return Some(agent);
                 }
                 qemu::handler(verb, rest).or_else(|| firewall::handler(verb, path))
+            } else if let Some(rest) = path.strip_prefix("/nodes/{node}/lxc") {
+                lxc::handler(verb, rest).or_else(|| firewall::handler(verb, path))
+            } else if let Some(handler) = backup::handler(verb, path) {
+                Some(handler)
             } else if path.starts_with("/nodes/{node}/storage") {
                 storage::handler(verb, path)
             } else if path.starts_with("/nodes/{node}/tasks") {
@@ -84,6 +91,9 @@ pub(crate) fn handler(verb: &str, path: &str) -> Option<Handler> {
 /// Whether a call changes a guest's configuration itself, so that it must wait
 /// while a worker holds the lock file.
 pub(crate) fn waits_for_lock(verb: &str, path: &str) -> bool {
+    if let Some(rest) = path.strip_prefix("/nodes/{node}/lxc/{vmid}/") {
+        return matches!((verb, rest), ("PUT", "config") | ("POST", "template"));
+    }
     let Some(rest) = path.strip_prefix("/nodes/{node}/qemu/{vmid}/") else { return false };
     matches!((verb, rest), ("PUT", "config" | "unlink") | ("POST", "template" | "move_disk"))
 }

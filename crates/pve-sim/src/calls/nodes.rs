@@ -7,7 +7,7 @@ use crate::engine::Call;
 use crate::fail::Fail;
 use crate::schema::Version;
 use crate::world::World;
-use crate::world::guest::{Guest, Kind};
+use crate::world::guest::Guest;
 
 /// The handlers of this file.
 pub(crate) fn handler(verb: &str, path: &str) -> Option<Plain> {
@@ -20,7 +20,6 @@ pub(crate) fn handler(verb: &str, path: &str) -> Option<Plain> {
         ("GET", "/{node}/replication") => {
             |call| Ok(Value::Array(super::cluster::replication_of_node(call)))
         }
-        ("GET", "/{node}/lxc") => containers,
         _ => return None,
     })
 }
@@ -111,22 +110,6 @@ fn network(call: &mut Call<'_>) -> Result<Value, Fail> {
             "iface": bridge, "type": "bridge", "active": 1, "autostart": 1, "method": "static", "method6": "manual",
             "families": ["inet"], "priority": 3, "bridge_ports": "", "bridge_stp": "off", "bridge_fd": "0",
             "address": node.address, "netmask": "24", "cidr": format!("{}/24", node.address),
-        })
-    });
-    Ok(Value::Array(rows.collect()))
-}
-
-fn containers(call: &mut Call<'_>) -> Result<Value, Fail> {
-    let world = &*call.world;
-    let seen = world.guests_of(call.params.node()).filter(|guest| {
-        guest.kind == Kind::Lxc
-            && world.may(call.caller, &format!("/vms/{}", guest.vmid), "VM.Audit")
-    });
-    let rows = seen.map(|guest| {
-        json!({
-            "vmid": guest.vmid, "name": guest.name(), "type": "lxc", "status": guest.status(), "cpus": guest.cpus(),
-            "maxmem": guest.memory(), "maxdisk": guest.disk_size(), "maxswap": 0, "mem": 0, "swap": 0, "disk": 0,
-            "cpu": 0, "netin": 0, "netout": 0, "diskread": 0, "diskwrite": 0, "uptime": 0,
         })
     });
     Ok(Value::Array(rows.collect()))

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Plain, cluster};
+use super::{Plain, backup, cluster};
 use crate::engine::Call;
 use crate::fail::Fail;
 use crate::tasks::{Done, Op, Step, Work};
@@ -274,12 +274,16 @@ impl Work for Delete {
                 volid(&self.key)
             ));
         }
+        if let Some(volume) = world.volumes.get(&self.key) {
+            backup::check_removal(&self.key, volume)?;
+        }
         log.push(format!("Removed volume '{}'", volid(&self.key)));
         Ok(Vec::new())
     }
 
-    fn effects(&mut self, _world: &mut World, _log: &mut Vec<String>) -> Result<Vec<Op>, String> {
-        Ok(vec![Op::Free { volume: volid(&self.key) }])
+    fn effects(&mut self, world: &mut World, _log: &mut Vec<String>) -> Result<Vec<Op>, String> {
+        let volume = world.volumes.get(&self.key);
+        Ok(volume.map(|volume| backup::frees(&self.key, volume)).unwrap_or_default())
     }
 
     fn finish(

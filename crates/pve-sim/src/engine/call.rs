@@ -1,5 +1,7 @@
 //! One call while it is carried out: what a handler sees and asks for.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::message::{Params, Upload};
@@ -72,7 +74,7 @@ impl Call<'_> {
             .locks()
             .filter(|vmid| self.world.guests.get(vmid).is_some_and(|guest| guest.flock.is_some()));
         if let Some(vmid) = held {
-            return Err(Fail::new(super::lock_text(vmid)));
+            return Err(Fail::new(self.world.lock_text(vmid)));
         }
         let mut log = Vec::new();
         let mut ops = work.begin(self.world, &mut log)?;
@@ -80,6 +82,11 @@ impl Call<'_> {
         work.finish(self.world, &mut log, &[])?;
         self.ops.extend(ops);
         Ok(Value::Null)
+    }
+
+    /// How long a task of this type takes; workers with several parts take it for each.
+    pub fn duration_of(&self, kind: &str) -> Duration {
+        self.durations.of(kind)
     }
 
     /// Requires a privilege on a path.

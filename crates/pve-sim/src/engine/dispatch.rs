@@ -9,9 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::message::{empty, failed, succeeded};
-use super::{
-    Call, Engine, Event, Outcome, Params, Reply, Request, authenticate, lock_text, permission,
-};
+use super::{Call, Engine, Event, Outcome, Params, Reply, Request, authenticate, permission};
 use crate::calls::{self, Handler};
 use crate::fail::Fail;
 use crate::faults::Effect;
@@ -222,10 +220,11 @@ impl Engine {
                 return Answer::fail(fail, Some(&caller));
             }
             if twist.lock_timeout {
+                let text = self.world().lock_text(vmid);
                 if !calls::fails_in_task(&method.verb, &method.path) {
-                    return Answer::fail(Fail::new(lock_text(vmid)), Some(&caller));
+                    return Answer::fail(Fail::new(text), Some(&caller));
                 }
-                twist.task = Some(TaskFault::FailBefore(lock_text(vmid)));
+                twist.task = Some(TaskFault::FailBefore(text));
             }
         }
         let result = match handler {

@@ -14,6 +14,7 @@ use crate::machine::Backend;
 use crate::requests::RequestLog;
 use crate::tasks::{Done, Op, TaskDurations};
 use crate::world::World;
+use crate::world::guest::Kind;
 
 pub(crate) mod authenticate;
 mod call;
@@ -197,11 +198,10 @@ impl Engine {
 
     /// Notices that a guest's process has ended by itself.
     pub async fn reap(&self, vmid: u32) {
-        let running = self
-            .world()
-            .guests
-            .get(&vmid)
-            .is_some_and(|guest| guest.process.is_some() && guest.flock.is_none());
+        let running = self.world().guests.get(&vmid).is_some_and(|guest| {
+            // Containers are records with every backend.
+            guest.kind == Kind::Qemu && guest.process.is_some() && guest.flock.is_none()
+        });
         if running && !self.backend.is_running(vmid).await {
             let mut world = self.world();
             let now = world.now;
@@ -222,14 +222,9 @@ impl Engine {
                 return Ok(());
             }
             if self.manual || self.clock.now() >= until {
-                return Err(Fail::new(lock_text(vmid)));
+                return Err(Fail::new(self.world().lock_text(vmid)));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
-}
-
-/// Proxmox's text for a lock file that could not be had.
-pub(crate) fn lock_text(vmid: u32) -> String {
-    format!("can't lock file '/var/lock/qemu-server/lock-{vmid}.conf' - got timeout")
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::{Engine, Event, LOCK_WAIT, guard, lock_text};
+use super::{Engine, Event, LOCK_WAIT, guard};
 use crate::tasks::{Done, Op, Step, TaskFault, Work};
 
 /// What came of the beginning of a task.
@@ -96,7 +96,8 @@ impl Engine {
         if let Some(task) = world.tasks.get_mut(number) {
             task.work = None;
         }
-        world.tasks.end(number, now, lock_text(vmid));
+        let text = world.lock_text(vmid);
+        world.tasks.end(number, now, text);
     }
 
     /// Gives a lock file back and starts the next worker that waits for it.

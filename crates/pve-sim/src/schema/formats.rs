@@ -182,6 +182,19 @@ fn of_guests(format: &str, name: &str, text: &str) -> Result<(), String> {
             &["uuid", "version", "serial", "manufacturer", "product", "sku", "family", "base64"],
         ),
         "pve-qm-cicustom" => keyed(name, text, &["user", "network", "meta", "vendor"]),
+        "prune-backups" => keyed(
+            name,
+            text,
+            &[
+                "keep-all",
+                "keep-last",
+                "keep-hourly",
+                "keep-daily",
+                "keep-weekly",
+                "keep-monthly",
+                "keep-yearly",
+            ],
+        ),
         "pve-startup-order" => keyed(name, text, &["order", "up", "down"]),
         _ => addresses(format, text),
     }

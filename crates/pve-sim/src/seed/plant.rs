@@ -170,8 +170,9 @@ fn plant_volume(world: &mut World, seed: &VolumeSeed) -> Result<Option<(String, 
     let format = key.2.rsplit('.').next().unwrap_or("raw").to_owned();
     let size = seed.size_mib << 20;
     let needed = matches!(content.as_str(), "import").then(|| (volid(&key), size));
-    let volume =
+    let mut volume =
         Volume { content, format, size, vmid: None, created: world.booted, ..Volume::default() };
+    crate::calls::backup::plant(&key.2, &mut volume);
     world.volumes.insert(key, volume);
     Ok(needed)
 }

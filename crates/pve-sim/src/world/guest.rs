@@ -98,7 +98,7 @@ impl Guest {
     /// Fails while a configuration lock is set.
     pub fn check_lock(&self) -> Result<(), String> {
         match self.lock() {
-            Some(lock) => Err(format!("VM is locked ({lock})")),
+            Some(lock) => Err(format!("{} is locked ({lock})", self.kind.title())),
             None => Ok(()),
         }
     }
@@ -139,6 +139,10 @@ impl Guest {
 
     /// Size of the first disk in the boot order, as lists show it.
     pub fn disk_size(&self) -> u64 {
+        if self.kind == Kind::Lxc {
+            let root = Drive::parse(self.config.get("rootfs").map_or("", String::as_str));
+            return root.get("size").and_then(parse_size).unwrap_or(0);
+        }
         let boot = self.config.get("boot").and_then(|boot| boot.strip_prefix("order="));
         let ordered = boot.into_iter().flat_map(|order| order.split(';')).map(str::to_owned);
         ordered

@@ -8,6 +8,7 @@ pub(crate) mod access;
 pub(crate) mod dump;
 pub(crate) mod firewall;
 pub(crate) mod guest;
+pub(crate) mod guest_find;
 pub(crate) mod saved;
 pub(crate) mod sections;
 pub(crate) mod storage;

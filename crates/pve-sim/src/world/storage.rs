@@ -84,16 +84,25 @@ pub(crate) struct Volume {
 }
 
 /// What a backup holds.
-#[allow(dead_code, reason = "the calls that make and restore backups come next")]
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Backup {
     pub kind: Kind,
     /// The guest's options when it was made.
     pub config: Config,
-    /// Device (`scsi0`, `rootfs`), format and size in bytes of each volume in it.
-    pub disks: Vec<(String, String, u64)>,
+    /// The volumes in it.
+    pub disks: Vec<BackupDisk>,
     /// Where the guest's kernel is, for guests without a boot loader.
     pub boot: Option<DirectKernel>,
+}
+
+/// A volume in a backup.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub(crate) struct BackupDisk {
+    /// `scsi0`, `rootfs`, …
+    pub device: String,
+    pub format: String,
+    /// In bytes.
+    pub size: u64,
 }
 
 /// All volumes, indexed by owner.
@@ -170,7 +179,7 @@ impl Volumes {
     }
 
     /// A volume, to change its comment or protection.
-    #[allow(dead_code, reason = "the calls that change them come next")]
+    #[allow(dead_code, reason = "for the call that changes them, which comes next")]
     pub fn get_mut(&mut self, key: &Key) -> Option<&mut Volume> {
         self.all.get_mut(key)
     }

@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod access;
+mod backup;
 mod cluster;
 mod faults;
 mod lifecycle;
+mod lxc;
 mod permissions;
 mod qemu;
 mod recorded;

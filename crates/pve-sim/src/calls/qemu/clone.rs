@@ -194,19 +194,8 @@ fn copied(call: &mut Call<'_>, source: Config, source_name: &str) -> Config {
         let stem = split_index(&key).map_or(key.as_str(), |(stem, _)| stem);
         let text = match stem {
             "lock" | "template" | "unused" | "parent" | "snaptime" | "vmstate" => continue,
-            "net" => {
-                let (head, tail) = text.split_once(',').unwrap_or((&text, ""));
-                let model = head.split('=').next().unwrap_or(head);
-                let comma = if tail.is_empty() { "" } else { "," };
-                format!("{model}={}{comma}{tail}", call.world.mac())
-            }
-            "smbios" => {
-                let mut smbios = Drive::parse(&text);
-                smbios.options.remove("uuid");
-                let rest = smbios.print();
-                let comma = if rest.is_empty() { "" } else { "," };
-                format!("uuid={}{comma}{rest}", call.world.uuid())
-            }
+            "net" => new_mac(&text, &call.world.mac()),
+            "smbios" => new_uuid(&text, &call.world.uuid()),
             "vmgenid" => call.world.uuid(),
             _ if is_drive(&key) => {
                 let drive = Drive::parse(&text);
@@ -228,6 +217,23 @@ fn copied(call: &mut Call<'_>, source: Config, source_name: &str) -> Config {
         config.insert("description".into(), description.to_owned());
     }
     config
+}
+
+/// A network card's text with another hardware address.
+pub(crate) fn new_mac(text: &str, mac: &str) -> String {
+    let (head, tail) = text.split_once(',').unwrap_or((text, ""));
+    let model = head.split('=').next().unwrap_or(head);
+    let comma = if tail.is_empty() { "" } else { "," };
+    format!("{model}={mac}{comma}{tail}")
+}
+
+/// The `smbios1` option with another UUID.
+pub(crate) fn new_uuid(text: &str, uuid: &str) -> String {
+    let mut smbios = Drive::parse(text);
+    smbios.options.remove("uuid");
+    let rest = smbios.print();
+    let comma = if rest.is_empty() { "" } else { "," };
+    format!("uuid={uuid}{comma}{rest}")
 }
 
 fn copy_name(source: &str) -> String {

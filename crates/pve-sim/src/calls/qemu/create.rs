@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::drives::{self, Made, Plan};
 use super::{check_option_rights, options};
+use crate::calls::backup::restore_qemu;
 use crate::engine::Call;
 use crate::fail::Fail;
 use crate::schema::Version;
@@ -19,7 +20,7 @@ pub(crate) fn create(call: &mut Call<'_>) -> Result<Value, Fail> {
     let given = options::of(&call.params.texts);
     check_option_rights(call, vmid, pool.as_deref(), &given)?;
     if call.params.get("archive").is_some() {
-        return Err(Fail::new("restoring archives is not simulated"));
+        return restore_qemu::restore(call, given);
     }
     let mut plans = Vec::new();
     for (key, value) in given.iter().filter(|(key, _)| is_drive(key)) {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::Plain;
+use super::guests::{Vm, rrd, snapshot};
 use crate::engine::Call;
 use crate::fail::Fail;
 use crate::schema::Version;
@@ -18,11 +19,17 @@ mod create;
 mod destroy;
 mod disks;
 mod drives;
+mod feature;
 mod migrate;
 mod options;
-mod snapshot;
 mod status;
 mod template;
+
+pub(crate) use clone::{new_mac, new_uuid};
+pub(crate) use config::show;
+pub(crate) use create::check_may_allocate;
+pub(crate) use drives::{cloudinit_name, is_owned};
+pub(crate) use options::{stored, tags};
 
 /// The handlers of this folder; `rest` is the path below `/nodes/{node}/qemu`.
 pub(crate) fn handler(verb: &str, rest: &str) -> Option<Plain> {
@@ -48,7 +55,7 @@ pub(crate) fn handler(verb: &str, rest: &str) -> Option<Plain> {
         ("POST", "/template") => template::convert,
         ("GET", "/migrate") => migrate::conditions,
         ("POST", "/migrate") => migrate::migrate,
-        ("GET", "/feature") => snapshot::feature,
+        ("GET", "/feature") => feature::feature,
         ("GET", "/status") => status::index,
         ("GET", "/status/current") => status::current,
         ("POST", "/status/start") => status::start,
@@ -58,7 +65,9 @@ pub(crate) fn handler(verb: &str, rest: &str) -> Option<Plain> {
         ("POST", "/status/reset") => status::reset,
         ("POST", "/status/suspend") => status::suspend,
         ("POST", "/status/resume") => status::resume,
-        _ => return snapshot::handler(verb, rest),
+        ("GET", "/rrddata") => rrd::data::<Vm>,
+        ("GET", "/rrd") => rrd::picture::<Vm>,
+        _ => return snapshot::handler::<Vm>(verb, rest),
     })
 }
 
