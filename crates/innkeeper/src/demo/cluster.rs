@@ -1,11 +1,11 @@
 //! The demo's cluster: the simulator with real guests behind it.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use pve_sim::machine::Backend;
 use pve_sim::machine::qemu::{
     PROBE_BUDGET, Qemu, QemuConfig, Verdict, build_tiny, find_programs, probe_acceleration,
@@ -16,12 +16,34 @@ use serde_json::Value;
 use crate::config::{ProviderConfig, ProxmoxAccess, ProxmoxConfig};
 use crate::state::StateFolder;
 
-/// The name of the demo's image.
-pub const IMAGE: &str = "tiny";
 /// The template's id in the simulator.
 const TEMPLATE: u32 = 9000;
+/// Where the simulator keeps the disk of its template.
+const TEMPLATE_DISK: &str = "local:9000/base-9000-disk-0.qcow2";
 /// A disk that the tiny guest does not need, so that there is one to clone.
-const DISK_MIB: u64 = 64;
+const TINY_DISK_MIB: u64 = 64;
+
+/// What the cluster's template is made from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Guest {
+    /// The guest of a few megabytes that is built from the distribution's
+    /// packages and boots in seconds.
+    #[default]
+    Tiny,
+    /// A disk image that boots by itself and runs cloud-init, of any format
+    /// that `qemu-img` detects.
+    Image(PathBuf),
+}
+
+impl Guest {
+    /// The name of the image that instances are made from.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Tiny => "tiny",
+            Self::Image(_) => "cloud-image",
+        }
+    }
+}
 
 /// The demo's cluster.
 pub struct Cluster {
@@ -32,13 +54,14 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Builds the guest (or finds it in the cache), finds out how guests can
-    /// run here, and starts the simulator.
+    /// Builds the tiny guest (or finds it in the cache), finds out with it how
+    /// guests can run here, and starts the simulator with `guest` as template.
     ///
     /// # Errors
-    /// When a program is missing, the guest cannot be built, or the state
-    /// folder is in use.
+    /// When a program is missing, the guest cannot be built, the image cannot
+    /// be read, or the state folder is in use.
     pub async fn start(
+        guest: &Guest,
         cache: &Path,
         state: &Path,
         mut say: impl FnMut(&str) + Send,
@@ -51,8 +74,19 @@ impl Cluster {
         let guests = Arc::new(Qemu::open(config).await?);
         remove_old_disks(&guests).await?;
         let backend: Arc<dyn Backend> = Arc::clone(&guests) as Arc<dyn Backend>;
-        let mut template = GuestSeed::new(TEMPLATE, IMAGE).disk("local", DISK_MIB);
-        template.boot = Some(tiny.into());
+        let mut template = GuestSeed::new(TEMPLATE, guest.name());
+        match guest {
+            Guest::Tiny => {
+                template = template.disk("local", TINY_DISK_MIB);
+                template.boot = Some(tiny.into());
+            }
+            Guest::Image(image) => {
+                say(&format!("copying {}", image.display()));
+                let size = import(&guests, image).await?;
+                template = template.disk("local", size.div_ceil(1 << 20));
+                template.disk_prepared = true;
+            }
+        }
         let simulator = Simulator::builder()
             .node(NodeSeed::new("pve1"))
             .storage(StorageSeed::new("local", "dir"))
@@ -123,6 +157,19 @@ impl Cluster {
     pub async fn stop(&self) {
         self.guests.shutdown().await;
     }
+}
+
+/// Makes the template's disk from a user's image; its size in bytes.
+async fn import(guests: &Qemu, image: &Path) -> Result<u64> {
+    let meta = std::fs::metadata(image)
+        .with_context(|| format!("--image {}: cannot be read", image.display()))?;
+    if !meta.is_file() {
+        bail!("--image {}: expected a disk image (qcow2, raw, vmdk …)", image.display());
+    }
+    guests
+        .import(image, TEMPLATE_DISK)
+        .await
+        .with_context(|| format!("--image {}: cannot be copied", image.display()))
 }
 
 /// Removes the disks of an earlier demo: its cluster went with its process.

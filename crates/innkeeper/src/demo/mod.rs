@@ -1,9 +1,9 @@
 //! `innkeeper demo`: a real guest from one command, on this machine, with
 //! nothing set up before.
 
-mod cluster;
+pub mod cluster;
 mod left;
-mod ssh;
+pub mod ssh;
 
 use std::fmt::Display;
 use std::fs::File;
@@ -22,7 +22,7 @@ use secrecy::SecretString;
 use crate::config::{Config, MetadataDoor, NativeDoor};
 use crate::serve::{self, Running};
 use crate::state::StateFolder;
-use cluster::Cluster;
+use cluster::{Cluster, Guest};
 use ssh::DemoKey;
 
 /// Boots a real virtual machine on this computer through a simulated Proxmox VE
@@ -32,17 +32,29 @@ pub struct Options {
     /// Delete everything again at the end, and prove that nothing is left
     #[arg(long)]
     pub once: bool,
+    /// Boot this cloud image (qcow2, raw, …; with cloud-init) in place of the
+    /// tiny guest. Under emulation that takes minutes
+    #[arg(long, value_name = "FILE")]
+    pub image: Option<PathBuf>,
     /// Where the built guest is cached
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
+}
+
+impl Options {
+    fn guest(&self) -> Guest {
+        self.image.clone().map_or(Guest::Tiny, Guest::Image)
+    }
 }
 
 /// The demo's instance.
 const NAME: &str = "demo-1";
 /// What its user-data writes, and where.
 const PROOF_FILE: &str = "/root/user-data-has-run";
-/// How long the guest may take to run its user-data once it is started.
+/// How long the guest may take to run its user-data once it is started: the
+/// tiny one, and a whole distribution under emulation on a busy machine.
 const BOOT: Duration = Duration::from_secs(180);
+const BOOT_OF_AN_IMAGE: Duration = Duration::from_secs(1200);
 
 /// Runs the demo. Its data base and disks are in `state`, which is emptied at
 /// the start.
@@ -54,7 +66,8 @@ pub async fn run(options: Options, state: Option<PathBuf>) -> Result<()> {
     let _lock = prepare_state(&state)?;
     let mut say = Say::default();
     say.step("preparing the guest and the cluster");
-    let cluster = Cluster::start(&cache, &state.join("guests"), note).await?;
+    let guest = options.guest();
+    let cluster = Cluster::start(&guest, &cache, &state.join("guests"), note).await?;
     say.done(format!(
         "guests run by {} ({})",
         format!("{:?}", cluster.verdict.accel).to_uppercase(),
@@ -64,7 +77,7 @@ pub async fn run(options: Options, state: Option<PathBuf>) -> Result<()> {
     let folder = StateFolder::open(&state)?;
     let running = open_house(&cluster, &folder).await?;
     let client = native_client(&running)?;
-    wait_for_image(&client).await?;
+    wait_for_image(&client, &guest).await?;
     say.done(format!("API at http://{}", running.native));
     // Whatever ends the demo, its guests go with it.
     let outcome = tokio::select! {
@@ -92,9 +105,10 @@ async fn show(
     let key_file = running.state.path().join("demo.key");
     let key = DemoKey::new(&*running.core.random, &key_file)?;
     let posted = Instant::now();
-    let instance = create(client, &key).await?;
+    let guest = options.guest();
+    let instance = create(client, &guest, &key).await?;
     say.step("waiting until user-data has run");
-    let (address, proof) = wait_for_guest(cluster, &key).await?;
+    let (address, proof) = wait_for_guest(cluster, &guest, &key).await?;
     let took = posted.elapsed();
     say.done(format!("logged in over SSH; the guest says: {}", proof.trim()));
     let instance = client.instance(instance.id).await?;
@@ -206,20 +220,24 @@ fn native_client(running: &Running) -> Result<Client> {
     Ok(Client::new(Settings::new(endpoint, Some(token)))?)
 }
 
-async fn wait_for_image(client: &Client) -> Result<()> {
+async fn wait_for_image(client: &Client, guest: &Guest) -> Result<()> {
     for _ in 0..100 {
-        if client.images().await?.iter().any(|image| image.name == cluster::IMAGE) {
+        if client.images().await?.iter().any(|image| image.name == guest.name()) {
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    bail!("the cluster shows no image named {}", cluster::IMAGE)
+    bail!("the cluster shows no image named {}", guest.name())
 }
 
-async fn create(client: &Client, key: &DemoKey) -> Result<Instance> {
-    let mut request = CreateInstance::new(NAME, cluster::IMAGE);
-    request.cores = Some(1);
-    request.memory_bytes = Some(256 << 20);
+async fn create(client: &Client, guest: &Guest, key: &DemoKey) -> Result<Instance> {
+    let mut request = CreateInstance::new(NAME, guest.name());
+    let (cores, memory_mib) = match guest {
+        Guest::Tiny => (1, 256),
+        Guest::Image(_) => (2, 1024),
+    };
+    request.cores = Some(cores);
+    request.memory_bytes = Some(memory_mib << 20);
     request.user_data = Some(Secret::from(user_data(&key.public)));
     let accepted = client.create_instance(&request).await?;
     let operation = follow(client, accepted.operation, &mut *for_stderr()).await?;
@@ -230,17 +248,28 @@ async fn create(client: &Client, key: &DemoKey) -> Result<Instance> {
     Ok(client.instance(accepted.instance).await?)
 }
 
+/// Most cloud images refuse root and name another user; the demo logs in as
+/// root everywhere.
 fn user_data(key: &str) -> String {
     format!(
         "#cloud-config\n\
+         disable_root: false\n\
          ssh_authorized_keys:\n  - {key}\n\
          runcmd:\n  - echo \"user-data has run on $(hostname)\" > {PROOF_FILE}\n"
     )
 }
 
 /// Logs in as soon as the guest lets us, and reads what its user-data wrote.
-async fn wait_for_guest(cluster: &Cluster, key: &DemoKey) -> Result<(SocketAddr, String)> {
-    let give_up = Instant::now() + BOOT;
+async fn wait_for_guest(
+    cluster: &Cluster,
+    guest: &Guest,
+    key: &DemoKey,
+) -> Result<(SocketAddr, String)> {
+    let boot = match guest {
+        Guest::Tiny => BOOT,
+        Guest::Image(_) => BOOT_OF_AN_IMAGE,
+    };
+    let give_up = Instant::now() + boot;
     let command = format!("cat {PROOF_FILE}");
     loop {
         let tried = match cluster.ssh(NAME) {

@@ -104,13 +104,15 @@ impl Qemu {
     }
 
     /// Makes a volume from a disk image of any format that `qemu-img` detects
-    /// (a user's cloud image); such a guest boots by firmware.
+    /// (a user's cloud image); such a guest boots by firmware. Answers the size
+    /// that a guest sees, in bytes.
     ///
     /// # Errors
     ///
     /// The text of `qemu-img`, or that the volume exists.
-    pub async fn import(&self, image: &Path, volume: &str) -> Result<(), BackendError> {
-        self.volumes.convert(image, volume).await
+    pub async fn import(&self, image: &Path, volume: &str) -> Result<u64, BackendError> {
+        self.volumes.convert(image, volume).await?;
+        self.volumes.size_bytes(volume).await
     }
 
     /// What the guest wrote to its serial console since its last start.
