@@ -49,6 +49,10 @@ const PACKAGES: &[(&str, &str)] = &[
     ("ssh", "openssh-client"),
     ("busybox", "busybox-static"),
     ("curl", "curl"),
+    ("mmdebstrap", "mmdebstrap"),
+    ("mcopy", "mtools"),
+    ("syslinux", "syslinux"),
+    ("fakeroot", "fakeroot"),
 ];
 
 const APT_GET: &str = r#"echo "apt-get $*" >>"$M/calls"
@@ -118,6 +122,9 @@ impl Machine {
             "ca-certificates",
             "postgresql",
             "rustup",
+            "syslinux-common",
+            "dosfstools",
+            "fdisk",
         ]) {
             machine.install(package);
         }
