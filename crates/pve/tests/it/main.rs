@@ -6,6 +6,7 @@ mod auth;
 mod console;
 mod endpoints;
 mod errors;
+mod follow;
 mod limits;
 mod login;
 mod lxc;

@@ -13,11 +13,11 @@ use crate::server::{Act, Server, answer, bare, data, refuse, soon};
 
 const UPID: &str = "UPID:pve1:0000314F:000AB8AD:6B007E7F:qmclone:505:root@pam!full:";
 
-fn upid() -> Upid {
+pub fn upid() -> Upid {
     UPID.parse().unwrap()
 }
 
-fn state(status: &str, exit: &str) -> Act {
+pub fn state(status: &str, exit: &str) -> Act {
     let exit = match exit {
         "" => String::new(),
         exit => format!(",\"exitstatus\":{exit:?}"),
@@ -48,7 +48,7 @@ impl Sleep for Dream {
     }
 }
 
-fn dreaming(server: &Server) -> (Client, Arc<Dream>) {
+pub fn dreaming(server: &Server) -> (Client, Arc<Dream>) {
     let dream = Arc::new(Dream::default());
     let mut config = server.config();
     config.clock = dream.clone();

@@ -1,14 +1,23 @@
 //! Tasks: lists, status, log, and waiting for the end.
 
+mod follow;
+mod patience;
+mod progress;
+mod search;
+
 use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use follow::TaskEvent;
+pub use search::{TaskEnd, TaskFilter, TaskSource};
+
 use crate::error::Kind;
 use crate::lenient::List;
 use crate::resource::{Resource, handle};
-use crate::{Client, Error, Params, Upid, VmId, lenient};
+use crate::{Client, Error, Params, Upid, lenient};
+use patience::Patience;
 
 /// How a task ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -100,61 +109,6 @@ pub struct TaskPage {
     pub tasks: Vec<TaskEntry>,
     /// How many there are in all.
     pub total: Option<u64>,
-}
-
-/// Where tasks are looked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum TaskSource {
-    /// Those that run, or ran until a moment ago.
-    Active,
-    /// Those that ended (Proxmox's default).
-    Archive,
-    /// Both.
-    All,
-}
-
-/// Which tasks are wanted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TaskFilter {
-    /// Those of this guest.
-    pub vmid: Option<VmId>,
-    /// Where to look.
-    pub source: Option<TaskSource>,
-    /// Those that began at or after this second since the epoch.
-    pub since: Option<u64>,
-    /// Those that began at or before this second since the epoch.
-    pub until: Option<u64>,
-    /// Those of this type.
-    pub kind: Option<String>,
-    /// Those of this user.
-    pub user: Option<String>,
-    /// Those that failed.
-    pub errors: bool,
-    /// At most so many; 50 unless set.
-    pub limit: Option<u32>,
-    /// Leave out so many at the beginning.
-    pub start: Option<u32>,
-}
-
-impl From<&TaskFilter> for Params {
-    fn from(filter: &TaskFilter) -> Self {
-        let source = filter.source.map(|source| match source {
-            TaskSource::Active => "active",
-            TaskSource::Archive => "archive",
-            TaskSource::All => "all",
-        });
-        Self::new()
-            .opt("vmid", filter.vmid)
-            .opt("source", source)
-            .opt("since", filter.since)
-            .opt("until", filter.until)
-            .opt("typefilter", filter.kind.as_ref())
-            .opt("userfilter", filter.user.as_ref())
-            .opt("errors", filter.errors.then_some(true))
-            .opt("limit", filter.limit)
-            .opt("start", filter.start)
-    }
 }
 
 /// The state of one task.
@@ -277,35 +231,19 @@ impl Client {
     /// when they fail for too long, or for a reason that does not go away.
     pub async fn wait_task(&self, upid: &Upid, policy: &WaitPolicy) -> Result<TaskOutcome, Error> {
         let task = self.task(upid);
-        let begin = self.now();
-        let (mut pause, mut last_answer) = (policy.first_pause, begin);
+        let mut patience = Patience::new(self, policy);
         loop {
-            let result = task.status().await;
-            let now = self.now();
-            match result {
+            match task.status().await {
                 Ok(status) => {
-                    last_answer = now;
+                    patience.answered(self);
                     if let Some(exit) = status.exit() {
                         let upid = upid.clone();
                         return Ok(TaskOutcome { upid, exit });
                     }
                 }
-                Err(error) => {
-                    let outage = now.saturating_sub(last_answer);
-                    if !error.is_retryable_read() || outage >= policy.longest_outage {
-                        return Err(error);
-                    }
-                    tracing::debug!(%upid, %error, "task status not known for the moment");
-                }
+                Err(error) => patience.endure(self, upid, error)?,
             }
-            let waited = now.saturating_sub(begin);
-            let left = policy.deadline.map(|deadline| deadline.saturating_sub(waited));
-            if left.is_some_and(|left| left.is_zero()) {
-                let upid = Box::new(upid.clone());
-                return Err(Error::TaskRunning { upid, waited });
-            }
-            self.sleep(left.map_or(pause, |left| pause.min(left))).await;
-            pause = pause.mul_f64(1.5).min(policy.longest_pause);
+            patience.rest(self, upid).await?;
         }
     }
 }
