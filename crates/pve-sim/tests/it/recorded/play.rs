@@ -35,6 +35,10 @@ pub struct Player {
     csrf: String,
     tokens: BTreeMap<&'static str, String>,
     names: Vec<(String, String)>,
+    /// The recorded time of the row before; 0 before the first.
+    last: u64,
+    /// Of programs that the guest agent runs.
+    pids: BTreeMap<String, String>,
     task_ids: Regex,
     backups: Regex,
 }
@@ -44,15 +48,14 @@ impl Player {
         let mut seed = Seed::from_toml(include_str!("machine.toml")).unwrap();
         seed.version = version;
         let begun = rows.iter().find_map(|row| seconds(row.response.header("Date")?)).unwrap();
-        let script =
-            Script { agent: AgentBehaviour::Never, ignores_acpi: true, ..Script::default() };
-        let simulator = Simulator::builder()
-            .seed(seed)
-            .clock(Arc::new(ManualClock::at(Duration::from_secs(begun))))
-            .script(script)
-            .start("127.0.0.1:0".parse().unwrap())
-            .await
-            .unwrap();
+        let clock = Arc::new(ManualClock::at(Duration::from_secs(begun)));
+        let builder = Simulator::builder().seed(seed).clock(clock);
+        let simulator = builder.start("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        // 500 has no system on its disk; 505 is a clone of one that has.
+        let agent = AgentBehaviour::Never;
+        simulator.script_guest(500, Script { agent, ignores_acpi: true, ..Script::default() });
+        let agent_after = Duration::from_secs(6);
+        simulator.script_guest(505, Script { agent_after, ..Script::default() });
         let client = crate::support::Client { simulator: simulator.clone(), auth: String::new() };
         let login = format!("username=root@pam&password={PASSWORD}");
         let data = client.post("/access/ticket", &login).await.data();
@@ -62,6 +65,8 @@ impl Player {
             csrf: data["CSRFPreventionToken"].as_str().unwrap().to_owned(),
             tokens: BTreeMap::new(),
             names: Vec::new(),
+            last: 0,
+            pids: BTreeMap::new(),
             task_ids: Regex::new(
                 r"UPID:[^:]+:[0-9A-F]{8}:[0-9A-F]{8,9}:[0-9A-F]{8}:\w+:[^:]*:[^:]+:",
             )
@@ -89,11 +94,14 @@ impl Player {
         (shown, compare(row, &answer))
     }
 
-    /// Lets the time pass that had passed, and waits for a task that had ended.
-    async fn wait_for(&self, row: &Row) {
-        let now = self.simulator.now();
+    /// Lets the time pass that had passed since the row before, and waits for a
+    /// task that had ended.
+    async fn wait_for(&mut self, row: &Row) {
         if let Some(at) = row.response.header("Date").and_then(seconds) {
-            self.simulator.advance(Duration::from_secs(at).saturating_sub(now)).await;
+            let passed = at.saturating_sub(std::mem::replace(&mut self.last, at));
+            if passed < at {
+                self.simulator.advance(Duration::from_secs(passed)).await;
+            }
         }
         let body = row.response.body.as_deref().unwrap_or_default();
         let ended = row.request.path.ends_with("/status") && body.contains("\"stopped\"");
@@ -127,7 +135,10 @@ impl Player {
         let query: Vec<String> = asked
             .query
             .iter()
-            .map(|(key, value)| format!("{key}={}", escape(value).replace(' ', "%20")))
+            .map(|(key, value)| {
+                let pid = (key == "pid").then(|| self.pids.get(value)).flatten();
+                format!("{key}={}", escape(pid.unwrap_or(value)).replace(' ', "%20"))
+            })
             .collect();
         let mut target = asked.path.clone();
         if !query.is_empty() {
@@ -220,6 +231,15 @@ impl Player {
                     }
                 }
             }
+        }
+        let pid = |body: &str| {
+            let body = serde_json::from_str::<Value>(body).ok()?;
+            Some(body["data"]["pid"].as_u64()?.to_string())
+        };
+        if row.request.path.ends_with("/agent/exec")
+            && let (Some(there), Some(here)) = (pid(recorded), pid(&answer.body))
+        {
+            self.pids.insert(there, here);
         }
         let names = [
             ("token.create", "token"),
