@@ -53,6 +53,7 @@ mod client;
 pub mod cluster;
 mod config;
 pub mod console;
+pub mod diagnose;
 pub mod error;
 pub mod firewall;
 mod judge;

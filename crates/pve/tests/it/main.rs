@@ -4,6 +4,7 @@
 mod admin;
 mod auth;
 mod console;
+mod diagnose;
 mod endpoints;
 mod errors;
 mod follow;
