@@ -34,12 +34,12 @@ pub async fn backup(server: &mut Server, storage: &str) -> Result<Volume, Box<dy
         mode: Some("snapshot".into()),
         compress: Some("zstd".into()),
         notes: Some("{{guestname}}, before the upgrade".into()),
+        protected: true,
         ..Default::default()
     };
     server.backup(&options).await?;
-    let mut backup = server.backups().await?.pop().ok_or("it was just made")?;
-    backup.set_protected(true).await?;
-    Ok(backup)
+    // Oldest first.
+    server.backups().await?.pop().ok_or_else(|| "it was just made".into())
 }
 
 /// A second machine from a backup, and the first as it was.

@@ -17,7 +17,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let vmid = std::env::var("PVE_VMID")?.parse()?;
     let mut server = Server::find(&client, vmid).await?.ok_or("no such virtual machine")?;
     let console = run(&mut server).await?;
-    println!("{:?} on port {:?}", console.kind(), console.port());
+    println!("{:?} on port {:?}", console.kind(), console.ticket().map(|ticket| ticket.port));
     Ok(())
 }
 

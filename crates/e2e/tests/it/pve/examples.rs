@@ -1,13 +1,28 @@
 //! The examples of the library's documentation do what they say.
 
-use pve::models::{Server, Storage, Task};
+use pve::models::{HaGroup, HaResource, HaRule, Server, Storage, Task};
 use serde_json::Value;
 
 use super::support::{Lab, RELEASES, id};
 
+#[path = "../../../../pve/examples/availability.rs"]
+#[allow(dead_code)]
+mod availability;
+#[path = "../../../../pve/examples/backups.rs"]
+#[allow(dead_code)]
+mod backups;
+#[path = "../../../../pve/examples/connect.rs"]
+#[allow(dead_code)]
+mod connect;
+#[path = "../../../../pve/examples/containers.rs"]
+#[allow(dead_code)]
+mod containers;
 #[path = "../../../../pve/examples/copies.rs"]
 #[allow(dead_code)]
 mod copies;
+#[path = "../../../../pve/examples/identity.rs"]
+#[allow(dead_code)]
+mod identity;
 #[path = "../../../../pve/examples/pools.rs"]
 #[allow(dead_code)]
 mod pools;
@@ -116,5 +131,108 @@ async fn pools_are_filled_and_emptied() {
         assert_eq!(stored["storages"], serde_json::json!(["local"]));
         pools::empty(pool).await.unwrap();
         assert!(lab.simulator.dump()["pools"].get("example").is_none());
+    }
+}
+
+#[tokio::test]
+async fn identities_are_granted_and_revoked() {
+    for version in RELEASES {
+        let lab = Lab::start(version).await;
+        let token = identity::grant(&lab.client).await.unwrap();
+        // The token opens what it was given, and nothing else.
+        let client = super::support::connect(&lab.simulator, token.auth());
+        let seen = Server::all(&client).await.unwrap();
+        assert_eq!(seen.len(), 2);
+        let mut server = Server::find(&client, id(500)).await.unwrap().unwrap();
+        assert!(server.start().await.unwrap_err().is_forbidden());
+
+        identity::revoke(&lab.client).await.unwrap();
+        let error = Server::all(&client).await.unwrap_err();
+        assert!(matches!(error, pve::Error::Unauthenticated(_)), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn connections_are_made_in_each_way() {
+    for version in RELEASES {
+        let lab = Lab::start(version).await;
+        let simulator = &lab.simulator;
+        let url = simulator.url();
+        let (id, secret) = simulator.token().split_once('=').unwrap();
+        let client = connect::by_token(&url, id, secret, simulator.fingerprint()).unwrap();
+        assert!(connect::run(&client).await.unwrap().ends_with("may look around: true"));
+        let authorities = simulator.certificate_pem();
+        let client = connect::by_password(&url, "root@pam", "secret-of-root", authorities).unwrap();
+        assert!(connect::run(&client).await.unwrap().ends_with("may look around: true"));
+        let client = connect::by_password(&url, "root@pam", "wrong", authorities).unwrap();
+        assert!(connect::run(&client).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn guests_are_kept_running_by_groups_or_rules() {
+    for version in RELEASES {
+        let lab = Lab::start(version).await;
+        availability::protect(&lab.client, id(500)).await.unwrap();
+        let resource = HaResource::get(&lab.client, "vm:500").await.unwrap().unwrap();
+        assert_eq!((resource.state(), resource.entry().max_restart), ("started", Some(2)));
+        if version == pve_sim::Version::V9_2 {
+            let rules = HaRule::all(&lab.client).await.unwrap();
+            assert_eq!(rules[0].entry().resources.0.join(","), "vm:500");
+            assert!(HaGroup::all(&lab.client).await.is_err());
+        } else {
+            assert_eq!(resource.entry().group.as_deref(), Some("near-pve1"));
+            let error = HaRule::all(&lab.client).await.unwrap_err();
+            assert_eq!(error.kind(), Some(&pve::error::Kind::NotImplemented), "{error}");
+        }
+        availability::release(&lab.client, id(500)).await.unwrap();
+        assert!(HaResource::get(&lab.client, "vm:500").await.unwrap().is_none());
+    }
+}
+
+#[tokio::test]
+async fn containers_are_made_changed_and_copied() {
+    for version in RELEASES {
+        let lab = Lab::start(version).await;
+        let before = lab.volumes();
+        let client = &lab.client;
+        let mut container =
+            containers::create(client, "pve1", "local", super::support::TEMPLATE).await.unwrap();
+        let vmid = container.vmid().get();
+        assert_eq!(lab.guest(vmid)["kind"], "lxc");
+        assert_eq!(lab.guest(vmid)["config"]["hostname"], "example");
+        containers::devices(&mut container, "local").await.unwrap();
+        let config = lab.guest(vmid)["config"].clone();
+        assert!(config.get("mp0").is_none() && config.get("unused0").is_none(), "{config}");
+        assert!(config["net1"].as_str().unwrap().starts_with("name=eth1,bridge=vmbr0,hwaddr="));
+        assert_eq!(lab.volumes().len(), before.len() + 1, "only the root disk is left");
+        containers::power(&mut container).await.unwrap();
+        assert_eq!(lab.guest(vmid)["status"], "stopped");
+        let copy = containers::copy(client, &container).await.unwrap();
+        assert_eq!(lab.guest(copy.vmid().get())["config"]["hostname"], "copy");
+        copy.destroy(Default::default()).await.unwrap();
+        container.destroy(Default::default()).await.unwrap();
+        assert_eq!(lab.volumes(), before);
+    }
+}
+
+#[tokio::test]
+async fn machines_come_back_from_backups() {
+    for version in RELEASES {
+        let lab = Lab::start(version).await;
+        let mut server = Server::find(&lab.client, id(500)).await.unwrap().unwrap();
+        let backup = backups::backup(&mut server, "local").await.unwrap();
+        assert!(backup.is_backup() && backup.is_protected());
+        assert_eq!(backup.vmid(), Some(id(500)));
+        assert_eq!(backup.notes(), Some("old, before the upgrade"));
+        assert!(lab.volumes().contains(&format!("pve1/{}", backup.volid())));
+        let change = pve::qemu::ConfigChange::new().set("cores", 7);
+        server.update(&change).await.unwrap();
+        let copy = backups::restore(&lab.client, &server, &backup).await.unwrap();
+        let (old, new) = (lab.guest(500)["config"].clone(), copy.vmid().get());
+        assert_ne!(old["cores"], "7", "it is as it was");
+        assert_eq!(lab.guest(new)["config"]["name"], old["name"]);
+        assert!(backup.destroy().await.is_err(), "it is protected");
+        assert!(lab.volumes().contains(&format!("pve1/{}", backup.volid())));
     }
 }

@@ -4,7 +4,10 @@
 //! These tests live here because neither crate may know the other: they are two
 //! independent readings of the same facts.
 
+mod containers;
 mod examples;
+mod identity;
 mod package;
 mod servers;
 mod support;
+mod wire;

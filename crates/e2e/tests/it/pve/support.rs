@@ -10,7 +10,10 @@ use pve_sim::{GuestSeed, ManualClock, NodeSeed, Simulator, StorageSeed, Version}
 use serde_json::Value;
 
 /// The releases that every test runs on.
-pub const RELEASES: [Version; 2] = [Version::V8_4, Version::V9_2];
+pub const RELEASES: [Version; 3] = Version::ALL;
+
+/// A template of a container.
+pub const TEMPLATE: &str = "local:vztmpl/debian-12-tiny_12.0_amd64.tar.zst";
 
 /// When the simulated cluster's time begins.
 const START: Duration = Duration::from_secs(1_790_000_000);
@@ -44,8 +47,8 @@ impl pve::Sleep for SimulatedTime {
 }
 
 impl Lab {
-    /// Two nodes with a shared and a local storage each, a template, a stopped
-    /// virtual machine, and an ISO image.
+    /// Two nodes with a shared and two local storages, a template, a stopped
+    /// virtual machine, an ISO image, and a template of a container.
     pub async fn start(version: Version) -> Self {
         let simulator = Simulator::builder()
             .version(version)
@@ -58,7 +61,9 @@ impl Lab {
             .storage(StorageSeed::new("nfs", "nfs"))
             .template(GuestSeed::new(9000, "debian").on("pve1").disk("nfs", 2048))
             .guest(GuestSeed::new(500, "old").on("pve1").disk("nfs", 2048))
+            .storage(StorageSeed::new("tank", "zfspool"))
             .volume("local:iso/debian.iso", 400)
+            .volume(TEMPLATE, 2)
             .start("127.0.0.1:0".parse().unwrap())
             .await
             .unwrap();
@@ -99,4 +104,32 @@ pub fn connect(simulator: &Simulator, auth: Auth) -> Client {
 /// A guest's id.
 pub fn id(vmid: u32) -> VmId {
     VmId::try_from(vmid).unwrap()
+}
+
+/// The parameters as text, whatever their type in the log.
+fn texts(parameters: &Value) -> Value {
+    let members = parameters.as_object().unwrap().iter().map(|(name, value)| {
+        let text = match value {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        (name.clone(), Value::String(text))
+    });
+    Value::Object(members.collect())
+}
+
+impl Lab {
+    /// Asserts that this was sent since the last call of this function.
+    #[track_caller]
+    pub fn sent(&self, seen: &mut usize, line: &str, parameters: Value) {
+        let requests = self.simulator.requests();
+        let new = &requests[*seen..];
+        let lines = new.iter().map(|one| {
+            (format!("{} {}", one.method, one.path.trim_start_matches('/')), texts(&one.parameters))
+        });
+        let lines: Vec<_> = lines.collect();
+        let wanted = (line.to_owned(), parameters);
+        assert!(lines.contains(&wanted), "{wanted:#?} is not in {lines:#?}");
+        *seen = requests.len();
+    }
 }
