@@ -12,6 +12,9 @@ use serde::Deserialize;
 pub struct Config {
     /// The folder that holds the data base, the key and the admin token.
     pub state: PathBuf,
+    /// The data base.
+    #[serde(default)]
+    pub store: StoreConfig,
     /// The native door.
     #[serde(default)]
     pub native: NativeDoor,
@@ -21,6 +24,70 @@ pub struct Config {
     /// The clusters.
     #[serde(default, rename = "provider")]
     pub providers: Vec<ProviderConfig>,
+}
+
+/// The data base: SQLite in the state folder, unless it says otherwise.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreConfig {
+    /// A file for SQLite.
+    pub sqlite: Option<PathBuf>,
+    /// A PostgreSQL data base, which several replicas can share:
+    /// `postgres://USER@HOST:PORT/DATABASE?sslmode=verify-full`. Without a
+    /// password.
+    pub postgres: Option<String>,
+    /// A file with PostgreSQL's password; otherwise the environment variable
+    /// `INNKEEPER_STORE_PASSWORD` has it, or none is needed.
+    pub password_file: Option<PathBuf>,
+    /// The file with the key that secrets are sealed with (64 hexadecimal
+    /// digits). SQLite: `secret.key` beside the data base, made at the first
+    /// start. PostgreSQL: must be given, and be the same for all replicas.
+    pub key_file: Option<PathBuf>,
+    /// How many connections there are for reading PostgreSQL (1 to 100; 8).
+    pub readers: Option<u32>,
+    /// How long connecting to PostgreSQL may take, in seconds (1 to 60; 5).
+    pub connect_timeout_s: Option<u64>,
+    /// How long a statement of PostgreSQL may take, in seconds (1 to 300; 10).
+    pub statement_timeout_s: Option<u64>,
+}
+
+impl StoreConfig {
+    fn check(&self) -> Result<(), ConfigError> {
+        let wrong = |field: &str, message: &str| {
+            let message = message.to_owned();
+            Err(ConfigError::Value { field: format!("store.{field}"), message })
+        };
+        let parsed = self.postgres.as_ref().map(|text| text.parse::<url::Url>());
+        if let Some(url) = parsed {
+            let Ok(url) = url else {
+                return wrong("postgres", "expected postgres://USER@HOST:PORT/DATABASE");
+            };
+            if self.sqlite.is_some() {
+                return wrong("sqlite", "expected either this or store.postgres, got both");
+            }
+            if !matches!(url.scheme(), "postgres" | "postgresql") {
+                return wrong("postgres", "expected postgres://USER@HOST:PORT/DATABASE");
+            }
+            if url.password().is_some() {
+                return wrong("postgres", "expected no password here: use store.password_file");
+            }
+            if self.key_file.is_none() {
+                let message = "expected a file with 64 hexadecimal digits: with PostgreSQL the \
+                               key is not made here (openssl rand -hex 32)";
+                return wrong("key_file", message);
+            }
+        }
+        if self.readers.is_some_and(|readers| !(1..=100).contains(&readers)) {
+            return wrong("readers", "expected 1 to 100");
+        }
+        if self.connect_timeout_s.is_some_and(|seconds| !(1..=60).contains(&seconds)) {
+            return wrong("connect_timeout_s", "expected 1 to 60");
+        }
+        if self.statement_timeout_s.is_some_and(|seconds| !(1..=300).contains(&seconds)) {
+            return wrong("statement_timeout_s", "expected 1 to 300");
+        }
+        Ok(())
+    }
 }
 
 /// Where the native door listens.
@@ -158,6 +225,7 @@ impl Config {
 
     fn check(&self) -> Result<(), ConfigError> {
         let wrong = |field: String, message: String| Err(ConfigError::Value { field, message });
+        self.store.check()?;
         if let Some(metadata) = &self.metadata
             && !(metadata.url.starts_with("http://") && metadata.url.ends_with('/'))
         {
@@ -240,6 +308,20 @@ mod tests {
     fn a_bad_value_names_its_key_and_what_was_expected() {
         let error = read(&GOOD.replace("8008/", "8008")).unwrap_err().to_string();
         assert!(error.starts_with("metadata.url: expected http://"), "{error}");
+        for (store, expected) in [
+            ("postgres = \"mysql://db/house\"", "store.postgres: expected postgres://"),
+            (
+                "postgres = \"postgres://a:hunter2@db/house\"",
+                "store.postgres: expected no password",
+            ),
+            ("postgres = \"postgres://a@db/house\"", "store.key_file: expected a file"),
+            ("readers = 0", "store.readers: expected 1 to 100"),
+        ] {
+            let text = GOOD.replacen("[metadata]", &format!("[store]\n{store}\n[metadata]"), 1);
+            let error = read(&text).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
         let error = read(&GOOD.replace("[5000, 5999]", "[1, 2]")).unwrap_err().to_string();
         assert!(error.starts_with("provider[0].vmid_range: expected"), "{error}");
     }

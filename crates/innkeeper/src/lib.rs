@@ -2,6 +2,7 @@
 //! the one binary.
 
 pub mod config;
+pub mod data_base;
 pub mod demo;
 pub mod doctor;
 pub mod providers;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use client::cli::{Connection, EXIT_CODES};
 use innkeeper::config::Config;
-use innkeeper::{demo, doctor, serve, simulate};
+use innkeeper::{data_base, demo, doctor, serve, simulate};
 use tracing_subscriber::EnvFilter;
 
 /// Turns hosts into a cloud: provisions virtual machines on Proxmox VE, and
@@ -31,6 +31,11 @@ enum Command {
         #[arg(long, short, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Bring the data base to the schema of this program
+    Migrate(data_base::Migrate),
+    /// Copy the data base
+    #[command(subcommand)]
+    Store(data_base::StoreCommand),
     /// Check the configuration and its clusters
     Doctor(doctor::Options),
     /// Run a simulated Proxmox VE cluster
@@ -72,6 +77,8 @@ async fn run(arguments: Arguments) -> ExitCode {
     let done = match arguments.command {
         Command::Demo(options) => demo::run(options, arguments.connection.state).await,
         Command::Serve { config } => serve(&config).await,
+        Command::Migrate(options) => data_base::migrate(&options).await,
+        Command::Store(data_base::StoreCommand::Copy(options)) => data_base::copy(&options).await,
         Command::PveSim(options) => simulate::run(&options).await,
         Command::Doctor(options) => match doctor::run(&options).await {
             Ok(code) => return code,

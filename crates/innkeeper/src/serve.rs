@@ -14,12 +14,13 @@ use model::{Caller, Clock, Door, Principal, ProjectId, Random, Role, Timestamp};
 use provisioner::{
     Core, House, HouseSettings, NewToken, Observer, ProviderWatch, SystemRandom, registry,
 };
-use store::{Settings, Store};
+use store::Store;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ProviderConfig};
+use crate::data_base;
 use crate::providers::provider;
 use crate::state::StateFolder;
 
@@ -50,15 +51,7 @@ pub async fn open(config: &Config) -> Result<Running> {
     let state = StateFolder::open(&config.state)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let random: Arc<dyn Random> = Arc::new(SystemRandom::new());
-    let data_base = state.data_base();
-    let store = Store::open_sqlite(
-        &data_base,
-        Settings::default(),
-        Arc::clone(&clock),
-        Arc::clone(&random),
-    )
-    .await
-    .with_context(|| format!("cannot open {}", data_base.display()))?;
+    let store = data_base::open(config, &state, Arc::clone(&clock), Arc::clone(&random)).await?;
     let mut providers = BTreeMap::new();
     for one in &config.providers {
         let made = provider(one, Arc::clone(&clock), store.installation_id())?;
@@ -77,7 +70,7 @@ pub async fn open(config: &Config) -> Result<Running> {
     let settings = HouseSettings { metadata_url: config.metadata.as_ref().map(|m| m.url.clone()) };
     let core = Core::open(Arc::clone(&store), providers, clock, random, settings).await?;
     let house = House::new(Arc::clone(&core));
-    first_token(&house, &store, &state).await?;
+    first_token(&house, &store, &state, config.store.postgres.is_some()).await?;
     let stop = CancellationToken::new();
     let mut running = Running {
         native: native.local_addr()?,
@@ -108,8 +101,14 @@ async fn bind(what: &str, address: SocketAddr) -> Result<TcpListener> {
 
 /// The first start makes an admin token and writes it to the state folder. When
 /// it dies in between, the next one revokes the token that nobody has read and
-/// makes another.
-async fn first_token(house: &House, store: &Store, state: &StateFolder) -> Result<()> {
+/// makes another. Where others use the data base the one that nobody has read
+/// stays: which it is cannot be known.
+async fn first_token(
+    house: &House,
+    store: &Store,
+    state: &StateFolder,
+    shared: bool,
+) -> Result<()> {
     let known = store.tokens().await?;
     let (begun, file) = (state.first_start(), state.admin_token());
     if !known.is_empty() && (!begun.exists() || file.exists()) {
@@ -125,7 +124,7 @@ async fn first_token(house: &House, store: &Store, state: &StateFolder) -> Resul
         door: Door::House,
         role: Role::Admin,
     };
-    for token in known.iter().filter(|token| token.revoked_at.is_none()) {
+    for token in known.iter().filter(|token| !shared && token.revoked_at.is_none()) {
         house.revoke_token(&caller, token.id).await?;
     }
     let request =

@@ -9,6 +9,7 @@
 
 mod change;
 mod compact;
+mod copy;
 mod db;
 mod dump;
 mod error;
@@ -24,6 +25,7 @@ mod store;
 pub mod testing;
 
 pub use change::{Annotation, Change, ImageUpdate, InstanceUpdate, SpecUpdate};
+pub use copy::Copied;
 pub use db::{PostgresSettings, Schema, Synchronous, TimeSource};
 pub use error::Error;
 pub use feed::{FeedItem, FeedKind};

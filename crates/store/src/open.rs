@@ -56,7 +56,8 @@ impl Store {
             None => install(&mut db, &key, &*clock, &*random).await?,
         };
         let target = Target::Alone { _lock: lock };
-        Self::begin(DataBase::Sqlite(sqlite), db, target, installed, key, clock).await
+        let process = installed;
+        Self::begin(DataBase::Sqlite(sqlite), db, target, installed, process, key, clock).await
     }
 
     /// Opens the store in this PostgreSQL data base, which must be there. Any
@@ -89,7 +90,9 @@ impl Store {
         let installed = set_up?;
         db.hurry(&postgres).await?;
         let target = Target::Shared(Arc::clone(&postgres));
-        Self::begin(DataBase::Postgres(postgres), db, target, installed, key, clock).await
+        let process = InstallationId::generate(&*clock, &*random);
+        let data_base = DataBase::Postgres(postgres);
+        Self::begin(data_base, db, target, installed, process, key, clock).await
     }
 
     async fn begin(
@@ -97,6 +100,7 @@ impl Store {
         db: Connection,
         target: Target,
         installation: InstallationId,
+        process: InstallationId,
         key: Key,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, Error> {
@@ -104,7 +108,8 @@ impl Store {
         let named = installation.to_string();
         let writer = Writer::begin(db, target, named, Arc::clone(&key), Arc::clone(&clock));
         let writer = writer.await?;
-        Ok(Arc::new(Self { data_base, writer, key, clock, installation }))
+        let process = process.to_string();
+        Ok(Arc::new(Self { data_base, writer, key, clock, installation, process }))
     }
 }
 

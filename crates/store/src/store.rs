@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use engine::WorkflowId;
 use model::time::BoxFuture;
@@ -12,7 +13,7 @@ use crate::Error;
 use crate::change::{Change, apply_all};
 use crate::db::{Connection, DataBase, Synchronous, Tx, Writer};
 use crate::flow::{self, CancelAnswer, Start};
-use crate::rows::{IdReservation, ids};
+use crate::rows::{IdReservation, ids, leases};
 use crate::seal::Key;
 
 /// How a SQLite store is opened.
@@ -32,6 +33,8 @@ pub struct Store {
     pub(crate) key: Arc<Key>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) installation: InstallationId,
+    /// This process, among those that use the data base.
+    pub(crate) process: String,
 }
 
 impl Store {
@@ -43,8 +46,38 @@ impl Store {
     /// Finishes what waits to be written, and lets go of the data base. Whoever
     /// writes afterwards gets [`Error::Unavailable`].
     pub async fn close(&self) {
+        if self.data_base.is_shared() {
+            let process = self.process.clone();
+            let release =
+                self.write(move |tx| Box::pin(async move { leases::release(tx, &process).await }));
+            if let Err(error) = release.await {
+                tracing::debug!(%error, "leases are left to run out");
+            }
+        }
         self.writer.close().await;
         self.data_base.close().await;
+    }
+
+    /// Whether this process does for all what has this name, for at least half
+    /// of `ttl` from now. It takes it up when nobody else does. Where only one
+    /// process can use the data base it always does.
+    ///
+    /// # Errors
+    /// When the data base does not answer; then it does not.
+    pub async fn hold(&self, name: &str, ttl: Duration) -> Result<bool, Error> {
+        if !self.data_base.is_shared() {
+            return Ok(true);
+        }
+        let mut db = self.reader().await?;
+        let now = self.data_base.now(&mut db, &*self.clock).await?;
+        match leases::look(&mut db, now, name, &self.process, ttl).await? {
+            leases::Standing::Fresh => return Ok(true),
+            leases::Standing::Taken => return Ok(false),
+            leases::Standing::Free => drop(db),
+        }
+        let (name, process) = (name.to_owned(), self.process.clone());
+        self.write(move |tx| Box::pin(async move { leases::take(tx, &name, &process, ttl).await }))
+            .await
     }
 
     /// A connection for reading.

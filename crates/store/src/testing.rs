@@ -172,7 +172,6 @@ impl Cluster {
         for setting in [
             "listen_addresses=",
             "fsync=off",
-            "synchronous_commit=off",
             "full_page_writes=off",
             "max_connections=400",
             "shared_buffers=64MB",
@@ -194,11 +193,16 @@ impl Cluster {
         }
     }
 
-    fn psql(&self, data_base: &str, sql: &str) -> bool {
+    fn session(&self, data_base: &str) -> Command {
         let mut psql = Command::new(self.programs.join("psql"));
-        psql.args(["-X", "-q", "-U", "postgres", "-d", data_base, "-c", sql]);
+        psql.args(["-X", "-q", "-t", "-A", "-U", "postgres", "-d", data_base]);
         psql.arg("-h").arg(&self.folder);
-        psql.output().is_ok_and(|ran| ran.status.success())
+        psql
+    }
+
+    fn psql(&self, data_base: &str, sql: &str) -> bool {
+        let ran = self.session(data_base).args(["-c", sql]).output();
+        ran.is_ok_and(|ran| ran.status.success())
     }
 
     /// The folder with the server's socket, `.s.PGSQL.5432`.
@@ -241,7 +245,16 @@ impl Cluster {
         drop(left);
         let name = format!("house_{}", self.made.fetch_add(1, Ordering::Relaxed));
         let made = format!("CREATE DATABASE {name} TEMPLATE {other}");
-        assert!(self.psql("postgres", &made), "{made}");
+        let begun = Instant::now();
+        // Whoever has closed the other one may not be gone yet, and would go on
+        // this thread.
+        let away = format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{other}'"
+        );
+        while !(self.psql("postgres", &away) && self.psql("postgres", &made)) {
+            assert!(begun.elapsed() < STARTING, "{made}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
         DataBase { cluster: self, name, copy_of }
     }
 
@@ -268,6 +281,17 @@ impl DataBase {
     /// When the server refuses it.
     pub fn sql(&self, sql: &str) {
         assert!(self.cluster.psql(&self.name, sql), "{sql}");
+    }
+
+    /// What a query answers, as text: rows by lines, columns by `|`.
+    ///
+    /// # Panics
+    /// When the server refuses it.
+    pub fn ask(&self, sql: &str) -> String {
+        let ran = self.cluster.session(&self.name).args(["-c", sql]).output();
+        let ran = ran.expect("psql can be run");
+        assert!(ran.status.success(), "{sql}: {}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8_lossy(&ran.stdout).trim().to_owned()
     }
 
     /// The server.

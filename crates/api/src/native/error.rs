@@ -163,6 +163,10 @@ impl IntoResponse for Failure {
                 let seconds = retry_after.as_secs_f64().ceil().max(1.0);
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds as u64));
             }
+            // As long as a data base or a cluster takes at least to come back.
+            Self::House(Error::Unavailable { .. }) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+            }
             _ => {}
         }
         response.extensions_mut().insert(Arc::new(self));

@@ -34,6 +34,9 @@ pub(super) struct Asked {
 impl Observer {
     /// Asks the guests that are due.
     pub async fn ask_addresses(&self) {
+        if !self.is_mine().await {
+            return;
+        }
         let now = self.core.clock.monotonic();
         let running = |instance: &Arc<Instance>| {
             instance.phase == Phase::Ready

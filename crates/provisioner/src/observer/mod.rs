@@ -21,6 +21,9 @@ use addresses::Asked;
 
 /// How often a provider is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
+/// How long a process that does not look any more keeps others from writing down
+/// what they see.
+const HELD_FOR: Duration = Duration::from_secs(15);
 /// How often it is checked whose addresses are due.
 const ADDRESSES_EVERY: Duration = Duration::from_millis(500);
 
@@ -86,6 +89,16 @@ impl Observer {
         self.memory().orphans.values().cloned().collect()
     }
 
+    /// Whether it is this process that writes down what is seen, and asks guests.
+    /// The others look for themselves alone: to know where there is room.
+    async fn is_mine(&self) -> bool {
+        let name = format!("observer/{}", self.provider);
+        self.core.store.hold(&name, HELD_FOR).await.unwrap_or_else(|error| {
+            tracing::debug!(provider = %self.provider, %error, "who observes is not known");
+            false
+        })
+    }
+
     /// Looks once. What cannot be seen now is seen later.
     pub async fn look(&self) {
         let Some(provider) = self.provider() else { return };
@@ -119,6 +132,9 @@ impl Observer {
             guests: guests.collect(),
         };
         self.core.read_model.set_provider_view(&self.provider, view);
+        if !self.is_mine().await {
+            return Ok(());
+        }
         self.take_images(batch).await;
         self.take_guests(batch, before).await?;
         self.take_strangers(batch).await?;

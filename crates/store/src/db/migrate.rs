@@ -11,7 +11,10 @@ use crate::Error;
 /// To add one, add a file and a line here. It is one text for all data bases,
 /// in the SQL that they have in common (see the module `db`); its types are
 /// `TEXT` and `BIGINT`, in capitals.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_core.sql")];
+const MIGRATIONS: &[(&str, &str)] = &[
+    ("core", include_str!("../../migrations/0001_core.sql")),
+    ("leases", include_str!("../../migrations/0002_leases.sql")),
+];
 
 const CREATE_VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_versions (
     version BIGINT PRIMARY KEY,
@@ -27,7 +30,7 @@ pub(crate) const KNOWN: usize = MIGRATIONS.len();
 /// # Errors
 /// [`Error::Corrupt`] when the data base is newer than this version.
 pub(crate) async fn migrate(connection: &mut Connection, now: Timestamp) -> Result<(), Error> {
-    for (index, migration) in MIGRATIONS.iter().enumerate().skip(present(connection).await?) {
+    for (index, (_, migration)) in MIGRATIONS.iter().enumerate().skip(present(connection).await?) {
         connection.run(connection.texts().begin).await?;
         let applied = apply(connection, index, migration, now).await;
         connection.run(if applied.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
@@ -48,6 +51,13 @@ pub(crate) async fn refuse_old(connection: &mut Connection) -> Result<(), Error>
              replicas and run `innkeeper migrate`"
         ))),
     }
+}
+
+/// The versions that are missing, with their names.
+pub(crate) async fn missing(connection: &mut Connection) -> Result<Vec<String>, Error> {
+    let present = present(connection).await?;
+    let missing = MIGRATIONS.iter().enumerate().skip(present);
+    Ok(missing.map(|(index, (name, _))| format!("{} {name}", index + 1)).collect())
 }
 
 /// The version that is there, 0 for none; newer ones are refused.

@@ -37,7 +37,7 @@ use crate::Error;
 
 pub(crate) use follow::follow;
 pub(crate) use lock::FileLock;
-pub(crate) use migrate::{SchemaLock, migrate, refuse_old};
+pub(crate) use migrate::{KNOWN, SchemaLock, migrate, missing, present, refuse_old};
 pub(crate) use postgres::{Postgres, meaning};
 pub use postgres::{PostgresSettings, Schema, TimeSource};
 pub(crate) use sqlite::Sqlite;
@@ -316,6 +316,27 @@ impl Connection {
             }
             Wire::Postgres(link) => {
                 let query = postgres::query(sql, parameters);
+                let rows = link.with(async |connection| query.fetch_all(connection).await).await?;
+                Ok(rows.into_iter().map(Row::Postgres).collect())
+            }
+        }
+    }
+
+    /// As [`Connection::fetch_all`], with a text that was put together from the
+    /// names of tables and columns of this crate, and is not kept prepared.
+    pub(crate) async fn fetch_all_text(
+        &mut self,
+        sql: String,
+        parameters: &[Value],
+    ) -> Result<Vec<Row>, Error> {
+        match self.wire() {
+            Wire::Sqlite(connection) => {
+                let query = sqlite::query(AssertSqlSafe(sql), parameters).persistent(false);
+                let rows = query.fetch_all(connection).await?;
+                Ok(rows.into_iter().map(Row::Sqlite).collect())
+            }
+            Wire::Postgres(link) => {
+                let query = postgres::query(AssertSqlSafe(sql), parameters).persistent(false);
                 let rows = link.with(async |connection| query.fetch_all(connection).await).await?;
                 Ok(rows.into_iter().map(Row::Postgres).collect())
             }

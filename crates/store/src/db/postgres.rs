@@ -320,7 +320,7 @@ fn is_of_connection(error: &sqlx::Error) -> bool {
 }
 
 pub(super) fn query<'q>(
-    sql: &'static str,
+    sql: impl sqlx::SqlSafeStr,
     parameters: &[Value],
 ) -> Query<'q, sqlx::Postgres, PgArguments> {
     let mut query = sqlx::query(sql);

@@ -107,7 +107,7 @@ fn at(path: &Path, error: sqlx::Error) -> Error {
 }
 
 pub(super) fn query<'q>(
-    sql: &'static str,
+    sql: impl sqlx::SqlSafeStr,
     parameters: &[Value],
 ) -> Query<'q, sqlx::Sqlite, SqliteArguments> {
     let mut query = sqlx::query(sql);

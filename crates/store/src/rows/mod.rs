@@ -7,6 +7,7 @@ pub(crate) mod flavours;
 pub(crate) mod ids;
 pub(crate) mod images;
 pub(crate) mod instances;
+pub(crate) mod leases;
 pub(crate) mod operations;
 pub(crate) mod secrets;
 pub(crate) mod seeds;
