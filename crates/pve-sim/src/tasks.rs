@@ -56,17 +56,52 @@ impl Upid {
 /// What a backend does for a task or call.
 #[derive(Debug, Clone)]
 pub(crate) enum Op {
-    Allocate { volume: String, size: u64 },
-    CloneLinked { base: String, target: String },
-    CloneFull { source: String, target: String },
-    Rename { from: String, to: String },
-    Grow { volume: String, size: u64 },
-    Free { volume: String },
+    Allocate {
+        volume: String,
+        size: u64,
+    },
+    CloneLinked {
+        base: String,
+        target: String,
+    },
+    CloneFull {
+        source: String,
+        target: String,
+    },
+    Rename {
+        from: String,
+        to: String,
+    },
+    Grow {
+        volume: String,
+        size: u64,
+    },
+    Free {
+        volume: String,
+    },
     Start(Box<GuestSpec>),
     Kill(u32),
     Powerdown(u32),
     Reset(u32),
     IsRunning(u32),
+    /// Fetches a file over HTTP.
+    Fetch {
+        url: String,
+    },
+}
+
+/// A file that was fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fetched {
+    /// The last part of its path.
+    pub name: String,
+    /// In bytes.
+    pub size: u64,
+    pub digests: crate::engine::Digests,
+    /// Its first bytes.
+    pub head: Vec<u8>,
+    /// What the server says it is.
+    pub mimetype: Option<String>,
 }
 
 /// What came of an [`Op`].
@@ -75,6 +110,7 @@ pub(crate) enum Done {
     Unit,
     Pid(u32),
     Running(bool),
+    Fetched(Fetched),
 }
 
 /// What a worker does next.

@@ -11,6 +11,7 @@ use crate::world::World;
 pub(crate) mod access;
 pub(crate) mod backup;
 pub(crate) mod cluster;
+pub(crate) mod console;
 pub(crate) mod firewall;
 pub(crate) mod guests;
 pub(crate) mod index;
@@ -18,6 +19,7 @@ pub(crate) mod lxc;
 pub(crate) mod nodes;
 pub(crate) mod pools;
 pub(crate) mod qemu;
+pub(crate) mod rrd;
 pub(crate) mod sections;
 pub(crate) mod storage;
 pub(crate) mod tasks;
@@ -66,7 +68,9 @@ pub(crate) fn handler(verb: &str, path: &str) -> Option<Handler> {
         "pools" => pools::handler(verb, path),
         "storage" => storage::handler(verb, path),
         "nodes" => {
-            if let Some(rest) = path.strip_prefix("/nodes/{node}/qemu") {
+            if let Some(found) = console::handler(verb, path) {
+                Some(found)
+            } else if let Some(rest) = path.strip_prefix("/nodes/{node}/qemu") {
                 if let Some(agent) = qemu::agent::handler(verb, rest) {
                     return Some(agent);
                 }
@@ -80,7 +84,7 @@ pub(crate) fn handler(verb: &str, path: &str) -> Option<Handler> {
             } else if path.starts_with("/nodes/{node}/tasks") {
                 tasks::handler(verb, path)
             } else {
-                nodes::handler(verb, path)
+                nodes::handler(verb, path).or_else(|| firewall::handler(verb, path))
             }
         }
         _ => None,

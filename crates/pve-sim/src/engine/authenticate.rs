@@ -53,7 +53,6 @@ const CONSOLE_LIFETIME: u64 = 40;
 
 /// A ticket that opens one console: bound to the user, the path of its
 /// privileges and the port.
-#[allow(dead_code, reason = "the consoles that use it follow")]
 pub(crate) fn issue_console(world: &World, user: &str, path: &str, port: u16) -> String {
     let time = world.now.as_secs();
     let plain = format!("PVEVNC:{time:08X}");

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::message::{Params, Upload};
 use super::permission;
 use crate::fail::Fail;
-use crate::tasks::{Op, TaskDurations, TaskFault, Upid, Work};
+use crate::tasks::{Done, Op, TaskDurations, TaskFault, Upid, Work};
 use crate::world::World;
 use crate::world::access::Caller;
 
@@ -25,6 +25,10 @@ pub(crate) struct Call<'a> {
     pub released: Vec<(u64, u32)>,
     /// The `total` beside `data`.
     pub total: Option<usize>,
+    /// Further members beside `data`.
+    pub beside: Vec<(&'static str, Value)>,
+    /// What becomes of the answer once the backend has done its part.
+    pub after: Option<fn(&[Done]) -> Value>,
     pub(super) durations: &'a TaskDurations,
     pub(super) fault: Option<TaskFault>,
 }

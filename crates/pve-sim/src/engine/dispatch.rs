@@ -51,9 +51,12 @@ impl Twist {
     }
 }
 
+/// Members of an answer beside `data`.
+type Beside = Vec<(&'static str, Value)>;
+
 /// What a call came to.
 struct Answer {
-    result: Result<(Value, Option<usize>), Fail>,
+    result: Result<(Value, Beside), Fail>,
     relayed: bool,
     caller: Option<String>,
     /// Held back for this long (401).
@@ -76,7 +79,7 @@ impl Answer {
 impl Answer {
     fn reply(&self, request: &Request) -> Reply {
         match &self.result {
-            Ok((data, total)) => succeeded(data, *total, self.relayed, request.extjs),
+            Ok((data, beside)) => succeeded(data, beside, self.relayed, request.extjs),
             Err(fail) if self.empty => Reply { reason: fail.text.clone(), ..empty(fail.status) },
             Err(fail) => failed(fail, request, self.relayed),
         }
@@ -230,7 +233,7 @@ impl Engine {
         let result = match handler {
             Handler::Plain(run) => self.run_plain(run, request, &params, &caller, twist.task).await,
             Handler::Agent(run) => self.run_agent(run, &params).await,
-            Handler::Index(table, method) => Ok((calls::index::list(table, method), None)),
+            Handler::Index(table, method) => Ok((calls::index::list(table, method), Vec::new())),
         };
         let is_failed_login = is_login && result.as_ref().is_err_and(|fail| fail.status == 401);
         Answer {
@@ -349,8 +352,8 @@ impl Engine {
         params: &Params,
         caller: &Caller,
         fault: Option<TaskFault>,
-    ) -> Result<(Value, Option<usize>), Fail> {
-        let (data, total, ops, begins, released) = {
+    ) -> Result<(Value, Beside), Fail> {
+        let (data, beside, after, ops, begins, released) = {
             let mut world = self.world();
             let mut call = Call {
                 world: &mut world,
@@ -361,27 +364,31 @@ impl Engine {
                 begins: Vec::new(),
                 released: Vec::new(),
                 total: None,
+                beside: Vec::new(),
+                after: None,
                 durations: &self.durations,
                 fault,
             };
             let data = run(&mut call)?;
-            (data, call.total, call.ops, call.begins, call.released)
+            let total = call.total.map(|total| ("total", json!(total)));
+            call.beside.extend(total);
+            (data, call.beside, call.after, call.ops, call.begins, call.released)
         };
-        self.carry_out(ops).await.map_err(Fail::new)?;
+        let done = self.carry_out(ops).await.map_err(Fail::new)?;
         for number in begins {
             self.begin_task(number).await;
         }
         for (number, vmid) in released {
             self.release(number, Some(vmid)).await;
         }
-        Ok((data, total))
+        Ok((after.map_or(data, |after| after(&done)), beside))
     }
 
     async fn run_agent(
         self: &Arc<Self>,
         prepare: calls::Agent,
         params: &Params,
-    ) -> Result<(Value, Option<usize>), Fail> {
+    ) -> Result<(Value, Beside), Fail> {
         let call = prepare(&mut self.world(), params)?;
         let mut arguments = call.arguments;
         let mut handle = None;
@@ -394,7 +401,7 @@ impl Engine {
         if let Some(handle) = handle {
             self.ask_agent(call.vmid, "guest-file-close", json!({ "handle": handle })).await?;
         }
-        Ok(((call.shape)(answer?), None))
+        Ok(((call.shape)(answer?), Vec::new()))
     }
 
     async fn ask_agent(&self, vmid: u32, command: &str, arguments: Value) -> Result<Value, Fail> {

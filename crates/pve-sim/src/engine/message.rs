@@ -14,12 +14,17 @@ pub(crate) struct Credentials {
     pub token: Option<String>,
 }
 
+/// The checksums of a file in hexadecimal form, by the API's names of the algorithms.
+pub(crate) type Digests = BTreeMap<String, String>;
+
 /// A file that came with a request.
 #[derive(Debug, Clone)]
 pub(crate) struct Upload {
     pub filename: String,
     pub size: u64,
-    pub sha256: String,
+    pub digests: Digests,
+    /// Its first bytes, by which an image is known.
+    pub head: Vec<u8>,
 }
 
 /// A decoded request.
@@ -102,10 +107,15 @@ pub(super) fn empty(status: u16) -> Reply {
 }
 
 /// The answer of a call that was carried out.
-pub(super) fn succeeded(data: &Value, total: Option<usize>, relayed: bool, extjs: bool) -> Reply {
+pub(super) fn succeeded(
+    data: &Value,
+    beside: &[(&'static str, Value)],
+    relayed: bool,
+    extjs: bool,
+) -> Reply {
     let mut body = json!({ "data": data });
-    if let Some(total) = total {
-        body["total"] = json!(total);
+    for (name, value) in beside {
+        body[name] = value.clone();
     }
     if extjs {
         body["success"] = json!(1);

@@ -19,12 +19,13 @@ use crate::world::guest::Kind;
 pub(crate) mod authenticate;
 mod call;
 mod dispatch;
+mod fetch;
 mod message;
 mod permission;
 mod work;
 
 pub(crate) use call::Call;
-pub(crate) use message::{Credentials, Outcome, Params, Reply, Request, Upload};
+pub(crate) use message::{Credentials, Digests, Outcome, Params, Reply, Request, Upload};
 
 /// How long a worker waits for a guest's lock file. Source: the text and time
 /// of `lock_config` in Proxmox.
@@ -191,6 +192,7 @@ impl Engine {
             Op::Kill(vmid) => backend.kill(vmid).await?,
             Op::Powerdown(vmid) => backend.powerdown(vmid).await?,
             Op::Reset(vmid) => backend.reset(vmid).await?,
+            Op::Fetch { url } => return fetch::fetch(&url).await.map(Done::Fetched),
             Op::IsRunning(vmid) => return Ok(Done::Running(backend.is_running(vmid).await)),
         }
         Ok(Done::Unit)

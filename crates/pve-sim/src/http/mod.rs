@@ -16,8 +16,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use crate::engine::{Engine, Outcome, Reply};
+use crate::schema::check;
 
-mod multipart;
+mod console;
+pub(crate) mod multipart;
 mod read;
 pub(crate) mod tls;
 
@@ -78,6 +80,7 @@ async fn connection(
         .title_case_headers(true)
         .max_headers(64)
         .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades()
         .await
         .map_err(|error| error.to_string())
 }
@@ -106,15 +109,32 @@ async fn redirect(mut stream: TcpStream) -> Result<(), String> {
 
 async fn answer(
     engine: Arc<Engine>,
-    request: hyper::Request<Incoming>,
+    mut request: hyper::Request<Incoming>,
 ) -> Result<hyper::Response<Full<Bytes>>, Dropped> {
+    let upgrade =
+        console::key(request.headers()).filter(|_| request.uri().path().ends_with("/vncwebsocket"));
+    let upgrade = upgrade.map(|key| (key, hyper::upgrade::on(&mut request)));
     let gzip = request
         .headers()
         .get(ACCEPT_ENCODING)
         .and_then(|value| value.to_str().ok())
         .is_some_and(|value| value.contains("gzip"));
     let outcome = match read::request(request).await {
-        Ok(request) => engine.handle(request).await,
+        Ok(request) => {
+            let port = request.parameters.get("port").and_then(check::scalar);
+            let outcome = engine.handle(request).await;
+            if let (Some((key, upgrade)), Outcome::Reply(reply)) = (upgrade, &outcome)
+                && reply.status == 200
+                && let Some(console) = engine.world().take_console(port.as_deref())
+            {
+                tokio::spawn(console::serve(upgrade, console));
+                let mut response = hyper::Response::new(Full::default());
+                *response.status_mut() = hyper::StatusCode::SWITCHING_PROTOCOLS;
+                console::accept(&key, response.headers_mut());
+                return Ok(response);
+            }
+            outcome
+        }
         Err(outcome) => outcome,
     };
     match outcome {

@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde_json::Value;
 
-use crate::engine::Upload;
+use crate::engine::{Digests, Upload};
 use crate::world::guest::hex;
 
 /// The longest head of a part, and the longest field.
@@ -88,7 +88,8 @@ pub(crate) async fn read(body: Incoming, boundary: &str) -> Result<Form, ()> {
         let head = String::from_utf8_lossy(&head).into_owned();
         let name = attribute(&head, "name").unwrap_or_default();
         if let Some(filename) = attribute(&head, "filename") {
-            form.upload = Some(file(&mut reader, mark.as_bytes(), &filename).await?);
+            let algorithm = form.fields.get("checksum-algorithm").and_then(Value::as_str);
+            form.upload = Some(file(&mut reader, mark.as_bytes(), &filename, algorithm).await?);
             form.fields.insert("filename".into(), Value::String(filename));
             // The rest must be read, or the client never sees the answer.
             while reader.more().await? {
@@ -110,27 +111,77 @@ fn attribute(head: &str, name: &str) -> Option<String> {
     })
 }
 
-async fn file(reader: &mut Reader, mark: &[u8], filename: &str) -> Result<Upload, ()> {
-    let mut digest = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
-    let mut size = 0;
-    let mut take = |part: &[u8]| {
-        digest.update(part);
-        size += part.len() as u64;
-    };
+/// Checksums, size and first bytes of a file that streams by.
+pub(crate) struct Summary {
+    contexts: Vec<(&'static str, aws_lc_rs::digest::Context)>,
+    size: u64,
+    head: Vec<u8>,
+}
+
+/// How many first bytes are kept: enough for the mark of an image.
+const HEAD: usize = 16;
+
+impl Summary {
+    pub fn new() -> Self {
+        use aws_lc_rs::digest::{
+            Context, SHA1_FOR_LEGACY_USE_ONLY, SHA224, SHA256, SHA384, SHA512,
+        };
+        let contexts = vec![
+            ("sha1", Context::new(&SHA1_FOR_LEGACY_USE_ONLY)),
+            ("sha224", Context::new(&SHA224)),
+            ("sha256", Context::new(&SHA256)),
+            ("sha384", Context::new(&SHA384)),
+            ("sha512", Context::new(&SHA512)),
+        ];
+        Self { contexts, size: 0, head: Vec::new() }
+    }
+
+    /// Keeps one algorithm alone.
+    pub fn only(&mut self, algorithm: &str) {
+        self.contexts.retain(|(name, _)| *name == algorithm);
+    }
+
+    pub fn add(&mut self, part: &[u8]) {
+        for (_, context) in &mut self.contexts {
+            context.update(part);
+        }
+        self.size += part.len() as u64;
+        let missing = HEAD.saturating_sub(self.head.len()).min(part.len());
+        self.head.extend_from_slice(&part[..missing]);
+    }
+
+    /// Size, checksums and first bytes.
+    pub fn finish(self) -> (u64, Digests, Vec<u8>) {
+        let digests = self.contexts.into_iter();
+        let digests =
+            digests.map(|(name, context)| (name.to_owned(), hex(context.finish().as_ref())));
+        (self.size, digests.collect(), self.head)
+    }
+}
+
+async fn file(
+    reader: &mut Reader,
+    mark: &[u8],
+    filename: &str,
+    algorithm: Option<&str>,
+) -> Result<Upload, ()> {
+    let mut summary = Summary::new();
+    // One algorithm is named before the file, or none is asked for.
+    summary.only(algorithm.unwrap_or_default());
     loop {
         if let Some(at) = find(&reader.buffer, mark) {
             let part = reader.buffer.split_to(at);
-            take(&part);
+            summary.add(&part);
             break;
         }
         // All but a possible beginning of the mark can go.
         let safe = reader.buffer.len().saturating_sub(mark.len());
         let part = reader.buffer.split_to(safe);
-        take(&part);
+        summary.add(&part);
         if !reader.more().await? {
             return Err(());
         }
     }
-    let sha256 = hex(digest.finish().as_ref());
-    Ok(Upload { filename: filename.to_owned(), size, sha256 })
+    let (size, digests, head) = summary.finish();
+    Ok(Upload { filename: filename.to_owned(), size, digests, head })
 }

@@ -295,8 +295,8 @@ impl Table {
             if let Some(child) = route.children.get(segment) {
                 route = child;
             } else if let Some((name, child)) = &route.any {
-                // A volume id holds slashes: it takes the rest of the path.
-                if name == "volume" {
+                // A volume id and a network hold slashes: they take the rest of the path.
+                if matches!(name.as_str(), "volume" | "cidr") {
                     found.push((name.clone(), rest.to_owned()));
                     route = child;
                     break;

@@ -48,6 +48,7 @@ impl Seed {
                 memory: node.memory_mib << 20,
                 bridges: node.bridges.iter().cloned().collect(),
                 address: format!("10.99.{}.{}", index / 250, index % 250 + 1),
+                settings: crate::world::node::Settings::default(),
             };
             if world.nodes.insert(node.name.clone(), entry).is_some() {
                 return Err(invalid(format!("node: the name '{}' is given twice", node.name)));
@@ -147,6 +148,7 @@ fn storage(seed: &StorageSeed) -> Storage {
         enabled: true,
         full: false,
         offline_on: BTreeSet::new(),
+        options: std::collections::BTreeMap::new(),
     }
 }
 

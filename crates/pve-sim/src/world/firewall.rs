@@ -10,11 +10,36 @@ use crate::fail::Fail;
 /// A rule: its options in text form.
 pub(crate) type Rule = BTreeMap<String, String>;
 
-/// The firewall of one guest.
+/// One firewall file: of the cluster, a node, a virtual network or a guest.
 #[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
-pub(crate) struct GuestFirewall {
+pub(crate) struct Firewall {
     pub options: BTreeMap<String, String>,
     pub rules: Vec<Rule>,
+    pub sets: BTreeMap<String, IpSet>,
+    pub aliases: BTreeMap<String, Alias>,
+}
+
+/// A set of networks: each with its options (`comment`, `nomatch`).
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
+pub(crate) struct IpSet {
+    pub comment: Option<String>,
+    pub entries: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// A name for a network.
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Alias {
+    pub cidr: String,
+    pub comment: Option<String>,
+}
+
+/// 4 or 6 for an address or network, nothing for other texts.
+pub(crate) fn ip_version(text: &str) -> Option<u8> {
+    let address = text.split('/').next().unwrap_or_default();
+    match address.parse::<std::net::IpAddr>().ok()? {
+        std::net::IpAddr::V4(_) => Some(4),
+        std::net::IpAddr::V6(_) => Some(6),
+    }
 }
 
 /// A security group of the cluster.
@@ -40,6 +65,10 @@ pub(crate) fn show(rule: &Rule, position: Value, digest: &str) -> Value {
         row.insert(key.clone(), value);
     }
     row.entry("enable").or_insert(json!(0));
+    let version = ["source", "dest"].iter().find_map(|key| ip_version(rule.get(*key)?));
+    if let Some(version) = version {
+        row.insert("ipversion".into(), json!(version));
+    }
     row.insert("pos".into(), position);
     row.insert("digest".into(), json!(digest));
     Value::Object(row)

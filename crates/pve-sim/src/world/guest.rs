@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::firewall::GuestFirewall;
+use super::firewall::Firewall;
 use crate::machine::{DirectKernel, GuestSpec};
 use crate::schema::{formats, split_index};
 
@@ -62,7 +62,7 @@ pub(crate) struct Guest {
     /// When the process last started or ended; what lists say lags behind.
     pub changed: Duration,
     pub pool: Option<String>,
-    pub firewall: GuestFirewall,
+    pub firewall: Firewall,
     pub boot: Option<DirectKernel>,
     /// The worker that holds the lock file of the configuration.
     #[serde(skip)]
@@ -84,7 +84,7 @@ impl Guest {
             created,
             changed: created,
             pool: None,
-            firewall: GuestFirewall::default(),
+            firewall: Firewall::default(),
             boot: None,
             flock: None,
         }

@@ -9,6 +9,7 @@ pub(crate) mod dump;
 pub(crate) mod firewall;
 pub(crate) mod guest;
 pub(crate) mod guest_find;
+pub(crate) mod node;
 pub(crate) mod saved;
 pub(crate) mod sections;
 pub(crate) mod storage;
@@ -27,6 +28,7 @@ pub(crate) struct Node {
     pub memory: u64,
     pub bridges: BTreeSet<String>,
     pub address: String,
+    pub settings: node::Settings,
 }
 
 /// A resource pool.
@@ -58,6 +60,9 @@ pub(crate) struct World {
     pub pools: BTreeMap<String, Pool>,
     pub access: access::Access,
     pub groups: BTreeMap<String, firewall::Group>,
+    /// The firewalls of the cluster (`cluster`), of nodes (`node/NAME`) and of
+    /// virtual networks (`vnet/NAME`); those of guests are with the guests.
+    pub firewalls: BTreeMap<String, firewall::Firewall>,
     pub options: BTreeMap<String, String>,
     pub sections: sections::Sections,
     /// The certificate's fingerprint, as every node shows it.
@@ -66,6 +71,9 @@ pub(crate) struct World {
     /// The certificate in PEM form.
     #[serde(skip)]
     pub certificate: String,
+    /// Consoles that wait for their clients.
+    #[serde(skip)]
+    pub consoles: std::collections::VecDeque<crate::calls::console::Console>,
     /// Whether changes of the virtual networks wait to be applied.
     pub sdn_pending: bool,
     /// The bridges that virtual networks are.
@@ -94,10 +102,12 @@ impl World {
             pools: BTreeMap::new(),
             access: access::Access::new(version),
             groups: BTreeMap::new(),
+            firewalls: BTreeMap::new(),
             options: BTreeMap::new(),
             sections: sections::Sections::default(),
             fingerprint: String::new(),
             certificate: String::new(),
+            consoles: std::collections::VecDeque::new(),
             sdn_pending: false,
             sdn_bridges: BTreeSet::new(),
             tasks: Tasks::default(),
@@ -147,6 +157,13 @@ impl World {
             .get_mut(&vmid)
             .filter(|guest| guest.kind == Kind::Qemu && guest.node == node)
             .ok_or_else(|| Fail::new(no_config(node, vmid)))
+    }
+
+    /// Takes the console behind a port away: it serves one client.
+    pub fn take_console(&mut self, port: Option<&str>) -> Option<crate::calls::console::Console> {
+        let port: u16 = port?.parse().ok()?;
+        let at = self.consoles.iter().position(|console| console.port == port)?;
+        self.consoles.remove(at)
     }
 
     /// The guests of a node, by id.

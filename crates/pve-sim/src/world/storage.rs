@@ -24,6 +24,8 @@ pub(crate) struct Storage {
     pub full: bool,
     /// Nodes on which it cannot be reached.
     pub offline_on: BTreeSet<String>,
+    /// Further options of its type, in text form.
+    pub options: BTreeMap<String, String>,
 }
 
 impl Storage {
@@ -44,6 +46,9 @@ impl Storage {
 
     /// The mount point of a file storage.
     pub fn path(&self) -> String {
+        if let Some(path) = self.options.get("path") {
+            return path.clone();
+        }
         match (self.id.as_str(), self.kind.as_str()) {
             ("local", _) => "/var/lib/vz".into(),
             (id, "dir") => format!("/var/lib/{id}"),

@@ -59,7 +59,10 @@ pub async fn bytes(simulator: &Simulator, request: &[u8]) -> (String, Vec<u8>) {
     (String::from_utf8_lossy(&answer[..end]).into_owned(), answer[end + 4..].to_vec())
 }
 
-async fn exchange(simulator: &Simulator, request: &[u8]) -> Vec<u8> {
+/// A connection over TLS.
+pub async fn connect(
+    simulator: &Simulator,
+) -> tokio_rustls::client::TlsStream<tokio::net::TcpStream> {
     let mut roots = rustls::RootCertStore::empty();
     let pem = simulator.certificate_pem().as_bytes();
     roots.add(rustls_pki_types::CertificateDer::from_pem_slice(pem).unwrap()).unwrap();
@@ -72,8 +75,11 @@ async fn exchange(simulator: &Simulator, request: &[u8]) -> Vec<u8> {
     .with_no_client_auth();
     let stream = tokio::net::TcpStream::connect(simulator.address()).await.unwrap();
     let name = "localhost".try_into().unwrap();
-    let mut stream =
-        tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
+    tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
+}
+
+async fn exchange(simulator: &Simulator, request: &[u8]) -> Vec<u8> {
+    let mut stream = connect(simulator).await;
     stream.write_all(request).await.unwrap();
     stream.flush().await.unwrap();
     let mut bytes = Vec::new();

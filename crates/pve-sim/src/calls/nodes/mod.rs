@@ -2,23 +2,37 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Plain;
+use super::{Plain, rrd};
 use crate::engine::Call;
 use crate::fail::Fail;
 use crate::schema::Version;
 use crate::world::World;
 use crate::world::guest::Guest;
 
-/// The handlers of this file.
+mod network;
+mod power;
+mod settings;
+mod system;
+
+/// The handlers of this folder.
 pub(crate) fn handler(verb: &str, path: &str) -> Option<Plain> {
+    if let Some(rest) = path.strip_prefix("/nodes/{node}")
+        && let Some(found) = network::handler(verb, rest)
+            .or_else(|| settings::handler(verb, rest))
+            .or_else(|| system::handler(verb, rest))
+            .or_else(|| power::handler(verb, rest))
+    {
+        return Some(found);
+    }
     Some(match (verb, path.strip_prefix("/nodes")?) {
         ("GET", "") => list,
         ("GET", "/{node}") => index,
         ("GET", "/{node}/version") => version,
         ("GET", "/{node}/status") => status,
-        ("GET", "/{node}/network") => network,
+        ("GET", "/{node}/rrddata") => rrddata,
+        ("GET", "/{node}/rrd") => rrd_image,
         ("GET", "/{node}/replication") => {
-            |call| Ok(Value::Array(super::cluster::replication_of_node(call)))
+            |call| Ok(Value::Array(crate::calls::cluster::replication_of_node(call)))
         }
         _ => return None,
     })
@@ -102,15 +116,45 @@ fn status(call: &mut Call<'_>) -> Result<Value, Fail> {
     }))
 }
 
-fn network(call: &mut Call<'_>) -> Result<Value, Fail> {
-    let node = &call.world.nodes[call.params.node()];
-    let wanted = call.params.get("type");
-    let rows = node.bridges.iter().filter(|_| wanted.is_none_or(|kind| kind.contains("bridge"))).map(|bridge| {
-        json!({
-            "iface": bridge, "type": "bridge", "active": 1, "autostart": 1, "method": "static", "method6": "manual",
-            "families": ["inet"], "priority": 3, "bridge_ports": "", "bridge_stp": "off", "bridge_fd": "0",
-            "address": node.address, "netmask": "24", "cidr": format!("{}/24", node.address),
-        })
-    });
-    Ok(Value::Array(rows.collect()))
+fn rrddata(call: &mut Call<'_>) -> Result<Value, Fail> {
+    let node = call.params.node();
+    let found = &call.world.nodes[node];
+    let used = memory_in_use(call.world, node).min(found.memory);
+    let disk = call.world.storages.get("local").map_or(100 << 30, |storage| storage.capacity);
+    let disk_used = call.world.volumes.used("local", node).min(disk);
+    let (memory, cpus) = (found.memory, found.cpus);
+    let nine = call.world.version == Version::V9_2;
+    Ok(rrd::series(call, node, |wave| {
+        let mut point = vec![
+            ("cpu", json!(0.01 + 0.04 * wave)),
+            ("iowait", json!(0.001 * wave)),
+            ("loadavg", json!(0.1 + 0.4 * wave)),
+            ("maxcpu", json!(cpus)),
+            ("memtotal", json!(memory)),
+            ("memused", json!(used as f64 * (0.95 + 0.05 * wave))),
+            ("netin", json!(1000.0 * wave)),
+            ("netout", json!(800.0 * wave)),
+            ("roottotal", json!(disk)),
+            ("rootused", json!(disk_used as f64)),
+            ("swaptotal", json!(0)),
+            ("swapused", json!(0)),
+        ];
+        if nine {
+            point.push(("memavailable", json!(memory - used)));
+            point.push(("arcsize", json!(0)));
+            let pressures = [
+                "pressurecpusome",
+                "pressureiosome",
+                "pressureiofull",
+                "pressurememorysome",
+                "pressurememoryfull",
+            ];
+            point.extend(pressures.map(|name| (name, json!(0.0))));
+        }
+        point
+    }))
+}
+
+fn rrd_image(call: &mut Call<'_>) -> Result<Value, Fail> {
+    Ok(rrd::image(&format!("pve2-node/{}", call.params.node())))
 }
