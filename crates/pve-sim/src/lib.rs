@@ -38,7 +38,8 @@ pub use machine::{AgentBehaviour, Records, Script};
 pub use requests::RequestRecord;
 pub use schema::Version;
 pub use seed::{
-    AclSeed, GuestSeed, NodeSeed, Seed, SeedError, StorageSeed, TokenSeed, UserSeed, VolumeSeed,
+    AclSeed, GroupSeed, GuestSeed, NodeSeed, Seed, SeedError, StorageSeed, TokenSeed, UserSeed,
+    VolumeSeed,
 };
 pub use simulator::{Builder, FaultId, Simulator, StartError};
 pub use tasks::TaskDurations;

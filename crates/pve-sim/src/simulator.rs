@@ -113,7 +113,8 @@ impl Builder {
     /// Adds a user.
     #[must_use]
     pub fn user(mut self, id: &str, password: &str) -> Self {
-        self.seed.users.push(UserSeed { id: id.into(), password: Some(password.into()) });
+        let password = Some(password.into());
+        self.seed.users.push(UserSeed { password, ..UserSeed::new(id) });
         self
     }
 

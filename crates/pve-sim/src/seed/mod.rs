@@ -55,6 +55,9 @@ pub struct Seed {
     /// Volumes that are no guest's disk: images, ISO files, templates of containers.
     #[serde(rename = "volume")]
     pub volumes: Vec<VolumeSeed>,
+    /// Groups of users.
+    #[serde(rename = "group")]
+    pub groups: Vec<GroupSeed>,
     /// Users beside `root@pam`.
     #[serde(rename = "user")]
     pub users: Vec<UserSeed>,
@@ -180,13 +183,13 @@ pub struct GuestSeed {
     pub node: String,
     /// Its name.
     pub name: Option<String>,
-    /// Whether it is a container: a record in lists that blocks its id.
+    /// Whether it is a container.
     pub container: bool,
     /// Memory in MiB; 0 is 512.
     pub memory_mib: u64,
     /// Processors; 0 is 1.
     pub cores: u32,
-    /// The storage of its disk `scsi0`; without one it has no disk.
+    /// The storage of its disk (`scsi0`, of a container `rootfs`); without one it has no disk.
     pub storage: Option<String>,
     /// Size of that disk in MiB; 0 is 2048.
     pub disk_mib: u64,
@@ -264,9 +267,33 @@ pub struct VolumeSeed {
 pub struct UserSeed {
     /// `name@realm`
     pub id: String,
-    /// The password.
+    /// The password; without one there is no log-in.
     #[serde(default)]
     pub password: Option<String>,
+    /// The groups that the user is in.
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// A comment.
+    #[serde(default)]
+    pub comment: Option<String>,
+}
+
+impl UserSeed {
+    /// A user without a password.
+    pub fn new(id: &str) -> Self {
+        Self { id: id.into(), password: None, groups: Vec::new(), comment: None }
+    }
+}
+
+/// A group of users.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupSeed {
+    /// Its id.
+    pub id: String,
+    /// A comment.
+    #[serde(default)]
+    pub comment: Option<String>,
 }
 
 /// An API token.
@@ -288,7 +315,7 @@ pub struct TokenSeed {
 pub struct AclSeed {
     /// The path, such as `/vms`.
     pub path: String,
-    /// `name@realm` or `name@realm!token`.
+    /// `name@realm`, `name@realm!token`, or `@group`.
     pub subject: String,
     /// The role.
     pub role: String,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{GuestSeed, NodeSeed, Seed, SeedError, StorageSeed, VolumeSeed, invalid};
+use super::{AclSeed, GuestSeed, NodeSeed, Seed, SeedError, StorageSeed, VolumeSeed, invalid};
 use crate::machine::Backend;
 use crate::world::access::{Entry, Token, User};
 use crate::world::firewall::Group;
@@ -78,8 +78,26 @@ impl Seed {
         if let Some(root) = world.access.users.get_mut("root@pam") {
             root.password.clone_from(&self.root_password);
         }
+        for group in &self.groups {
+            world.access.groups.insert(group.id.clone(), group.comment.clone());
+        }
         for user in &self.users {
-            let entry = User { enabled: true, password: user.password.clone(), ..User::default() };
+            let unknown = user.groups.iter().find(|id| !world.access.groups.contains_key(*id));
+            if let Some(unknown) = unknown {
+                let what = format!("user '{}': groups: there is no group '{unknown}'", user.id);
+                return Err(invalid(what));
+            }
+            if !user.id.contains('@') {
+                let what = format!("user: id: expected 'name@realm', got '{}'", user.id);
+                return Err(invalid(what));
+            }
+            let entry = User {
+                enabled: true,
+                password: user.password.clone(),
+                groups: user.groups.iter().cloned().collect(),
+                comment: user.comment.clone(),
+                ..User::default()
+            };
             world.access.users.insert(user.id.clone(), entry);
         }
         for (role, privileges) in &self.roles {
@@ -112,6 +130,7 @@ impl Seed {
             found.tokens.insert(id.to_owned(), token);
         }
         for entry in &self.acl {
+            check_subject(world, entry)?;
             if !world.access.roles.contains_key(&entry.role) {
                 return Err(invalid(format!(
                     "acl '{}': there is no role '{}'",
@@ -124,6 +143,23 @@ impl Seed {
         }
         Ok(())
     }
+}
+
+fn check_subject(world: &World, entry: &AclSeed) -> Result<(), SeedError> {
+    let subject = entry.subject.as_str();
+    let known = match (subject.strip_prefix('@'), subject.split_once('!')) {
+        (Some(group), _) => world.access.groups.contains_key(group),
+        (None, Some(_)) => world.secret_of(subject).is_some(),
+        (None, None) => world.access.users.contains_key(subject),
+    };
+    if known {
+        return Ok(());
+    }
+    let what = format!(
+        "acl '{}': subject: there is no user, token or (with a leading @) group '{subject}'",
+        entry.path
+    );
+    Err(invalid(what))
 }
 
 fn storage(seed: &StorageSeed) -> Storage {
@@ -222,6 +258,10 @@ fn plant_guest(
             needed = disks.needed;
         }
     }
+    if seed.container {
+        let options = plant_container(world, &node, seed, template)?;
+        guest.config.extend(options);
+    }
     guest.config.extend(seed.config.iter().map(|(key, value)| (key.clone(), value.clone())));
     if seed.running {
         let booted = world.booted;
@@ -235,6 +275,41 @@ fn plant_guest(
         world.join_pool(vmid, pool);
     }
     Ok(needed)
+}
+
+/// The options that every container has. Its volumes are records: no backend
+/// runs containers.
+fn plant_container(
+    world: &mut World,
+    node: &str,
+    seed: &GuestSeed,
+    template: bool,
+) -> Result<Vec<(String, String)>, SeedError> {
+    let mut options = vec![
+        ("arch".to_owned(), "amd64".to_owned()),
+        ("ostype".to_owned(), "debian".to_owned()),
+        ("swap".to_owned(), "512".to_owned()),
+    ];
+    if template {
+        options.push(("template".into(), "1".into()));
+    }
+    if let Some(bridge) = &seed.bridge {
+        let card = format!("name=eth0,bridge={bridge},hwaddr={},ip=dhcp,type=veth", world.mac());
+        options.push(("net0".into(), card));
+    }
+    if let Some(storage) = &seed.storage {
+        let size = if seed.disk_mib == 0 { 2048 } else { seed.disk_mib } << 20;
+        let name = format!("{}-{}-disk-0", if template { "base" } else { "vm" }, seed.vmid);
+        let volume = plant_disk(world, node, seed.vmid, storage, &name, "raw", size)?;
+        if let Some(key) = world.key_of(node, &volume)
+            && let Some(mut stored) = world.volumes.remove(&key)
+        {
+            stored.content = "rootdir".into();
+            world.volumes.insert(key, stored);
+        }
+        options.push(("rootfs".into(), format!("{volume},size={}", print_size(size))));
+    }
+    Ok(options)
 }
 
 /// Options for disks, and the volumes that the backend must make.

@@ -86,3 +86,38 @@ fn mistakes_in_a_seed_file_are_named() {
         assert!(error.contains(expected), "{error}");
     }
 }
+
+#[test]
+fn the_documented_example_makes_a_cluster() {
+    let (world, _) = plant(include_str!("../../../../docs/reference/pve-sim.toml")).unwrap();
+    assert_eq!(world.version, Version::V9_2);
+    assert_eq!(world.nodes.len(), 2);
+    assert!(world.guests[&9000].is_template());
+    assert!(world.guests[&100].process.is_some());
+    let container = &world.guests[&200];
+    assert_eq!(container.config["rootfs"], "local:200/vm-200-disk-0.raw,size=2G");
+    assert!(container.config["net0"].starts_with("name=eth0,bridge=vmbr1,hwaddr="));
+    let alice = crate::world::access::Caller { user: "alice@pve".into(), token: None };
+    assert!(world.may(&alice, "/vms/100", "VM.PowerMgmt"));
+    assert!(world.may(&alice, "/nodes/pve1", "Sys.Audit"));
+    assert!(!world.may(&alice, "/vms/9000", "VM.PowerMgmt"));
+}
+
+#[test]
+fn mistakes_in_users_groups_and_rights_are_named() {
+    for (text, reason) in [
+        (
+            "[[user]]\nid = \"a@pve\"\ngroups = [\"g\"]\n",
+            "user 'a@pve': groups: there is no group 'g'",
+        ),
+        ("[[user]]\nid = \"a\"\n", "user: id: expected 'name@realm', got 'a'"),
+        (
+            "[[acl]]\npath = \"/\"\nsubject = \"@g\"\nrole = \"PVEAdmin\"\n",
+            "acl '/': subject: there is no user, token or (with a leading @) group '@g'",
+        ),
+    ] {
+        assert_eq!(plant(text).err().unwrap(), reason);
+    }
+    let unknown = plant("[[user]]\nid = \"a@pve\"\nshoe = 1\n").err().unwrap();
+    assert!(unknown.contains("unknown field `shoe`"), "{unknown}");
+}
