@@ -68,16 +68,9 @@ displayed!(
     crate::Upid,
     crate::VmId,
     crate::property::PropertyString,
-    crate::property::Nic,
-    crate::property::Disk,
-    crate::property::Smbios1,
-    crate::property::Agent,
-    crate::property::IpConfig,
-    crate::property::Boot,
-    crate::property::Startup,
-    crate::property::Vga,
-    crate::property::Serial,
     crate::property::DiskSize,
+    crate::property::VolumeId,
+    crate::property::Tags,
 );
 
 /// Names whose values never print, even when they were set as plain text.
@@ -172,6 +165,14 @@ impl Params {
     /// The names, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Names and values, in order; a secret's value is `None`.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.0.iter().map(|(name, value)| match value {
+            Text::Plain(text) => (name.as_str(), Some(text.as_str())),
+            Text::Secret(_) => (name.as_str(), None),
+        })
     }
 
     /// The first value of `name`; `None` when it is absent or secret.

@@ -5,12 +5,15 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
+mod pve_client;
 mod pve_schema;
 mod tidy;
 
 const USAGE: &str = "\
 cargo xtask tidy                              check the rules that the compiler does not know
-cargo xtask pve-schema VERSION SCHEMA OUTPUT  generate a table of API methods for the simulator";
+cargo xtask pve-schema VERSION SCHEMA OUTPUT  generate a table of API methods for the simulator
+cargo xtask pve-formats DATA OUTPUT           generate the client's table of property strings
+cargo xtask pve-methods OLD NEW OUTPUT        generate the client's table of API methods";
 
 fn main() -> Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -22,6 +25,14 @@ fn main() -> Result<ExitCode> {
         }
         ["pve-schema", version, schema, output] => {
             pve_schema::generate(version, Path::new(schema), Path::new(output))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        ["pve-formats", data, output] => {
+            pve_client::formats(Path::new(data), Path::new(output))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        ["pve-methods", old, new, output] => {
+            pve_client::methods(Path::new(old), Path::new(new), Path::new(output))?;
             Ok(ExitCode::SUCCESS)
         }
         ["help" | "--help" | "-h"] => {

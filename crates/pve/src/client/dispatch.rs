@@ -111,7 +111,7 @@ impl Client {
         path: &ApiPath,
         form: reqwest::multipart::Form,
     ) -> Result<Reply, Error> {
-        let call = self.call(Method::POST, path)?;
+        let call = self.checked(Method::POST, path)?;
         let _place = self.0.gates.enter(&call).await?;
         let mut tour = self.tour(&call, true);
         let target = tour.target()?;

@@ -76,11 +76,11 @@ impl Client {
         params: impl Into<Params>,
     ) -> Result<Reply, Error> {
         let (path, params) = (path.into(), params.into());
-        let call = self.call(method, &path)?;
+        let call = self.checked(method, &path)?;
         self.dispatch(&call, &params).await
     }
 
-    pub(crate) fn call(&self, method: Method, path: &ApiPath) -> Result<Call, Error> {
+    pub(crate) fn checked(&self, method: Method, path: &ApiPath) -> Result<Call, Error> {
         let call = Call { method, path: path.to_string() };
         match path.check() {
             Ok(_) => Ok(call),

@@ -27,7 +27,7 @@ impl Client {
         path: &ApiPath,
         params: &Params,
     ) -> Result<Upgraded, Error> {
-        let call = self.call(Method::GET, path)?;
+        let call = self.checked(Method::GET, path)?;
         self.check_websocket_auth(&call)?;
         let mut tour = self.tour(&call, false);
         loop {

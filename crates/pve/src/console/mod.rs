@@ -228,7 +228,7 @@ impl Consoles {
         self.check_auth()?;
         let ticket = self.open_terminal(None).await?;
         let stream = self.connect(ticket.port, &ticket.ticket).await?;
-        let call = self.place.client.call(http::Method::GET, &self.place.path)?;
+        let call = self.place.client.checked(http::Method::GET, &self.place.path)?;
         let limit = self.place.client.timeouts().read;
         let log_in = Terminal::log_in(stream, &ticket.user, &ticket.ticket);
         let result = tokio::time::timeout(limit, log_in).await;
@@ -243,7 +243,7 @@ impl Consoles {
     /// Before anything is opened that nobody can connect to.
     fn check_auth(&self) -> Result<(), Error> {
         let path = self.place.path.sub("vncwebsocket");
-        let call = self.place.client.call(http::Method::GET, &path)?;
+        let call = self.place.client.checked(http::Method::GET, &path)?;
         self.place.client.check_websocket_auth(&call)
     }
 }

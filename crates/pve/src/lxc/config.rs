@@ -1,11 +1,13 @@
 //! A container's configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::Lxc;
+use crate::property::{Features, LxcNic, MountPoint, PropertyError, Rootfs};
 use crate::qemu::PendingValue;
 use crate::{Error, Params, Upid, lenient};
 
@@ -108,6 +110,51 @@ impl LxcConfig {
     pub fn swap_mib(&self) -> u64 {
         self.number("swap").unwrap_or(512)
     }
+
+    /// The root file system.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn rootfs(&self) -> Result<Option<Rootfs>, PropertyError> {
+        self.get("rootfs").map(str::parse).transpose()
+    }
+
+    /// The mount points, by number.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn mount_points(&self) -> Result<BTreeMap<u8, MountPoint>, PropertyError> {
+        self.numbered("mp")
+    }
+
+    /// The network interfaces, by number.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn nics(&self) -> Result<BTreeMap<u8, LxcNic>, PropertyError> {
+        self.numbered("net")
+    }
+
+    /// What it may do beyond the usual.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn features(&self) -> Result<Option<Features>, PropertyError> {
+        self.get("features").map(str::parse).transpose()
+    }
+
+    /// `prefix0`, `prefix1`, … with their numbers.
+    fn numbered<T: FromStr<Err = PropertyError>>(
+        &self,
+        prefix: &str,
+    ) -> Result<BTreeMap<u8, T>, PropertyError> {
+        let numbered = self.values.iter().filter_map(|(name, value)| {
+            let digits = name.strip_prefix(prefix)?;
+            let plain = digits.bytes().all(|c| c.is_ascii_digit());
+            Some((plain.then(|| digits.parse().ok()).flatten()?, value))
+        });
+        numbered.map(|(index, value)| Ok((index, value.parse()?))).collect()
+    }
 }
 
 impl Lxc {
@@ -158,6 +205,8 @@ mod tests {
     fn raw_lines_stand_beside_the_options() {
         let config: LxcConfig = serde_json::from_str(
             r#"{"memory":128,"swap":"0","unprivileged":1,"digest":"ab","hostname":"ct1",
+                "rootfs":"local:1/a.raw,size=1G","mp0":"local:1/b.raw,mp=/x,size=2G","mpx":"no",
+                "net0":"name=eth0,bridge=vmbr0,ip=dhcp,type=veth","features":"nesting=1",
                 "lxc":[["lxc.apparmor.profile","unconfined"],["odd"]],"description":"x\n"}"#,
         )
         .unwrap();
@@ -166,5 +215,10 @@ mod tests {
         assert_eq!(config.raw, [("lxc.apparmor.profile".into(), "unconfined".into())]);
         assert_eq!((config.hostname(), config.description()), (Some("ct1"), Some("x")));
         assert_eq!(config.digest.as_deref(), Some("ab"));
+        assert_eq!(config.rootfs().unwrap().unwrap().size().unwrap().to_string(), "1G");
+        let points = config.mount_points().unwrap();
+        assert_eq!((points.len(), points[&0].mp()), (1, Some("/x")));
+        assert_eq!(config.nics().unwrap()[&0].name(), Some("eth0"));
+        assert_eq!(config.features().unwrap().unwrap().nesting(), Some(true));
     }
 }

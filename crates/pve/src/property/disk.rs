@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{PropertyError, PropertyString, view};
+use super::{PropertyError, PropertyString, VolumeId, view};
 use crate::ParamValue;
 
 view! {
@@ -18,7 +18,40 @@ view! {
     /// assert_eq!(Disk::allocate("local", 32)?.with("ssd", true)?.to_string(), "local:32,ssd=1");
     /// # Ok::<(), pve::property::PropertyError>(())
     /// ```
-    Disk, |disk| disk.0.first_of(FILE).map(|_| ()).ok_or(PropertyError::Missing("file"))
+    Disk, "qemu/scsi", |disk| disk.0.first_of(FILE).map(|_| ()).ok_or(PropertyError::Missing("file"))
+}
+
+/// What a disk is made of: what stands in write position, and what is read.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum DiskSource {
+    /// A volume that exists.
+    Volume(VolumeId),
+    /// A new, empty volume.
+    Allocate {
+        /// The storage.
+        storage: String,
+        /// GiB; fractions are allowed.
+        gib: f64,
+    },
+    /// A new volume with the content of another one.
+    Import {
+        /// The storage.
+        storage: String,
+        /// A volume id, or an absolute path that only root may name.
+        from: String,
+    },
+    /// The disk with cloud-init's data, made by Proxmox.
+    CloudInit {
+        /// The storage.
+        storage: String,
+    },
+    /// A drive with no disc in it.
+    Empty,
+    /// The node's own CD drive.
+    PhysicalDrive,
+    /// A file or device of the node; only root may name one.
+    Path(String),
 }
 
 /// The default key's names.
@@ -90,6 +123,44 @@ impl Disk {
     pub fn volid(&self) -> Option<&str> {
         let file = self.file();
         (file.contains(':') && !file.starts_with('/')).then_some(file)
+    }
+
+    /// What it is made of; `None` for what Proxmox would refuse.
+    pub fn source(&self) -> Option<DiskSource> {
+        let file = self.file();
+        match file {
+            "none" => return Some(DiskSource::Empty),
+            "cdrom" => return Some(DiskSource::PhysicalDrive),
+            path if path.starts_with('/') => return Some(DiskSource::Path(path.to_owned())),
+            _ => {}
+        }
+        let id: VolumeId = file.parse().ok()?;
+        let storage = id.storage().to_owned();
+        if let Some(from) = self.0.get("import-from") {
+            return Some(DiskSource::Import { storage, from: from.to_owned() });
+        }
+        if id.name() == "cloudinit" {
+            return Some(DiskSource::CloudInit { storage });
+        }
+        let number = id.name().bytes().all(|c| c.is_ascii_digit() || c == b'.');
+        match id.name().parse() {
+            Ok(gib) if number => Some(DiskSource::Allocate { storage, gib }),
+            _ => Some(DiskSource::Volume(id)),
+        }
+    }
+
+    /// Would this release accept it as this option (`scsi0`, `efidisk0`)? The
+    /// buses differ in their keys.
+    ///
+    /// # Errors
+    /// The first fault, with the key and what was expected.
+    pub fn check_as(&self, option: &str, release: crate::Release) -> Result<(), PropertyError> {
+        let format = super::Format::of("qemu", option).ok_or_else(|| PropertyError::Invalid {
+            key: "option".to_owned(),
+            value: option.to_owned(),
+            expected: "an option that holds a disk, like scsi0".to_owned(),
+        })?;
+        format.check(&self.0, release)
     }
 
     /// The storage that the volume lies on.

@@ -1,22 +1,44 @@
 //! Property strings: `local:100/vm-100-disk-0.qcow2,size=32G,ssd=1`.
 //!
-//! [`PropertyString`] keeps everything, in order; the other types are views on
-//! it that know the names of one format. Reading and printing gives the text
-//! back. Proxmox prints them in an order of its own, so compare values, never
-//! text.
+//! [`PropertyString`] keeps everything, in order, unknown keys included; the
+//! other types are views on it that know the names of one format. [`Format`] is
+//! what Proxmox knows about each format: it checks a string for a release and
+//! prints it as Proxmox prints it. Options that Proxmox itself reads and prints
+//! (disks, interfaces, mount points) print that way by themselves; others it
+//! stores as they were sent, and so do the views. Compare values, never text.
 
+mod container;
 mod disk;
+mod format;
+mod guest;
 mod nic;
+mod services;
 mod small;
 mod smbios;
+mod texts;
+mod volume;
 
 use std::fmt;
 use std::str::FromStr;
 
-pub use disk::{Disk, DiskSize};
+pub use container::{Device, Features, LxcNic, MountPoint, Rootfs};
+pub use disk::{Disk, DiskSize, DiskSource};
+pub use format::{Format, Key, KeyKind};
+pub(crate) use format::{RawKey, expected, fits};
+pub use guest::{
+    AmdSev, Audio, CiCustom, Cpu, EfiDisk, HostPci, IntelTdx, Ivshmem, Machine, Memory, Meta, Numa,
+    Parallel, Rng, SpiceEnhancements, TpmState, Usb, VirtioFs, Watchdog,
+};
 pub use nic::{NIC_MODELS, Nic};
+pub use services::{
+    Acme, AcmeDomain, BandwidthLimits, Crs, DomainTfa, Fleecing, HaSettings, Location, Migration,
+    NextId, Notify, Performance, PruneBackups, ReplicationSettings, TagStyle, U2f, UserTagAccess,
+    WakeOnLan, WebAuthn,
+};
 pub use small::{Agent, Boot, IpConfig, Serial, Startup, Vga};
 pub use smbios::Smbios1;
+pub use texts::{Tags, decode_ssh_keys, encode_ssh_keys};
+pub use volume::{GuestVolume, VolumeId, VolumeKind};
 
 use crate::params::ParamValue;
 
@@ -51,6 +73,53 @@ pub enum PropertyError {
         value: String,
         /// What it should be.
         expected: &'static str,
+    },
+    /// A value without a name, in a format that has no default key.
+    #[error("'{value}' needs a name: {format} has no default key")]
+    NoDefault {
+        /// The format.
+        format: String,
+        /// The value.
+        value: String,
+    },
+    /// A key that the format does not have.
+    #[error("{format} has no key '{key}'{}", nearest.as_ref().map(|name| format!(", did you mean '{name}'?")).unwrap_or_default())]
+    Unknown {
+        /// The key.
+        key: String,
+        /// The format.
+        format: String,
+        /// The known key that is most like it.
+        nearest: Option<String>,
+    },
+    /// A key that another release has, but not this one.
+    #[error("release {release} has no key '{key}'")]
+    Release {
+        /// The key.
+        key: String,
+        /// The release.
+        release: crate::Release,
+    },
+    /// A key that must be there is not.
+    #[error("{0} is missing")]
+    Absent(String),
+    /// A value is not what the key wants.
+    #[error("{key}: '{value}' is not {expected}")]
+    Invalid {
+        /// The key.
+        key: String,
+        /// Its value.
+        value: String,
+        /// What it should be.
+        expected: String,
+    },
+    /// A key that may not be without another one.
+    #[error("{key} needs {needed}")]
+    Requires {
+        /// The key.
+        key: String,
+        /// The other one.
+        needed: String,
     },
     /// A name or value holds a character that would break the format.
     #[error("'{0}' must not contain commas or line ends, nor '=' in a name")]
@@ -238,14 +307,17 @@ impl fmt::Display for PropertyString {
     }
 }
 
-/// A newtype over [`PropertyString`] with a check at reading.
+/// A newtype over [`PropertyString`] for one format, with a check at reading.
 macro_rules! view {
-    ($(#[$doc:meta])* $name:ident, $check:expr) => {
+    ($(#[$doc:meta])* $name:ident, $format:literal, $check:expr) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
         pub struct $name(pub(super) $crate::property::PropertyString);
 
         impl $name {
+            /// The format's name in the table.
+            pub const FORMAT: &str = $format;
+
             /// Everything in it, unknown parts included.
             pub fn properties(&self) -> &$crate::property::PropertyString {
                 &self.0
@@ -256,6 +328,28 @@ macro_rules! view {
             pub fn properties_mut(&mut self) -> &mut $crate::property::PropertyString {
                 &mut self.0
             }
+
+            /// What Proxmox knows about the format.
+            pub fn format_table() -> &'static $crate::property::Format {
+                #[allow(clippy::expect_used, reason = "a test reads every view's format")]
+                $crate::property::Format::named(Self::FORMAT).expect("the table has the format")
+            }
+
+            /// The value of a key, by any of its names.
+            pub fn value(&self, name: &str) -> Option<&str> {
+                Self::format_table().get(&self.0, name)
+            }
+
+            /// Would this release accept it?
+            ///
+            /// # Errors
+            /// The first fault, with the key and what was expected.
+            pub fn check(
+                &self,
+                release: $crate::Release,
+            ) -> Result<(), $crate::property::PropertyError> {
+                Self::format_table().check(&self.0, release)
+            }
         }
 
         impl std::str::FromStr for $name {
@@ -263,20 +357,138 @@ macro_rules! view {
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 let view = Self(text.parse()?);
+                Self::format_table().resolve(&view.0)?;
                 let check: fn(&Self) -> Result<(), Self::Err> = $check;
                 check(&view)?;
                 Ok(view)
             }
         }
 
+        /// As Proxmox prints it, or in the order in which it was set where
+        /// Proxmox stores it as it was sent.
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                self.0.fmt(f)
+                let format = Self::format_table();
+                match format.is_reprinted() {
+                    true => f.write_str(&format.print(&self.0)),
+                    false => self.0.fmt(f),
+                }
+            }
+        }
+
+        impl $crate::ParamValue for $name {
+            fn to_text(&self) -> String {
+                self.to_string()
             }
         }
     };
 }
 pub(crate) use view;
+
+/// A view with a method per key, and `with` for all of them.
+macro_rules! typed {
+    (
+        $(#[$doc:meta])*
+        $name:ident = $format:literal {
+            $( $(#[$kdoc:meta])* $field:ident : $kind:ident $key:literal, )*
+        }
+    ) => {
+        $crate::property::view! { $(#[$doc])* $name, $format, |_| Ok(()) }
+
+        impl $name {
+            $( $crate::property::getter! { $(#[$kdoc])* $field $kind $key } )*
+
+            /// With `name` set to `value`; any key, known here or not.
+            ///
+            /// # Errors
+            /// [`PropertyError::Separator`](crate::property::PropertyError::Separator)
+            /// when it would break the format.
+            pub fn with(
+                mut self,
+                name: &str,
+                value: impl $crate::ParamValue,
+            ) -> Result<Self, $crate::property::PropertyError> {
+                $crate::property::put(&mut self.0, Self::format_table(), name, value.to_text())?;
+                Ok(self)
+            }
+        }
+    };
+}
+pub(crate) use typed;
+
+/// A method of a view that reads one key.
+macro_rules! getter {
+    ($(#[$doc:meta])* $field:ident text $key:literal) => {
+        $(#[$doc])*
+        pub fn $field(&self) -> Option<&str> {
+            self.value($key)
+        }
+    };
+    ($(#[$doc:meta])* $field:ident flag $key:literal) => {
+        $(#[$doc])*
+        pub fn $field(&self) -> Option<bool> {
+            $crate::lenient::parse_bool(self.value($key)?)
+        }
+    };
+    // Items with semicolons between them.
+    ($(#[$doc:meta])* $field:ident list $key:literal) => {
+        $(#[$doc])*
+        pub fn $field(&self) -> Vec<&str> {
+            let items = self.value($key).unwrap_or_default().split(';');
+            items.map(str::trim).filter(|item| !item.is_empty()).collect()
+        }
+    };
+    ($(#[$doc:meta])* $field:ident $kind:ident $key:literal) => {
+        $(#[$doc])*
+        pub fn $field(&self) -> Option<$crate::property::scalar!($kind)> {
+            self.value($key)?.parse().ok()
+        }
+    };
+}
+pub(crate) use getter;
+
+macro_rules! scalar {
+    (uint) => {
+        u64
+    };
+    (number) => {
+        f64
+    };
+    (size) => {
+        $crate::property::DiskSize
+    };
+    (volume) => {
+        $crate::property::VolumeId
+    };
+}
+pub(crate) use scalar;
+
+/// A new view whose default key has this value.
+macro_rules! of_default {
+    ($value:expr) => {{
+        let mut properties = $crate::property::PropertyString::new();
+        properties.set_bare($value)?;
+        Ok(Self(properties))
+    }};
+}
+pub(crate) use of_default;
+
+/// Sets a key where it stands: the default key without its name, if it is so
+/// written, and an alias under its own name.
+fn put(
+    string: &mut PropertyString,
+    format: &Format,
+    name: &str,
+    value: String,
+) -> Result<(), PropertyError> {
+    let default = format.default_key().is_some_and(|key| key.name() == name);
+    if default && string.get(name).is_none() && !value.is_empty() && !value.contains('=') {
+        return string.set_bare(value);
+    }
+    let known = |key: &&Key| key.alias() == Some(name) && string.get(key.name()).is_some();
+    let written = format.keys().iter().find(known).map_or(name, Key::name);
+    string.set(written, value)
+}
 
 #[cfg(test)]
 mod tests;

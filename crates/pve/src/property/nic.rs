@@ -35,7 +35,7 @@ view! {
     /// assert_eq!(nic.to_string(), "virtio=BC:24:11:AF:DC:DE,bridge=vmbr0,firewall=1");
     /// # Ok::<(), pve::property::PropertyError>(())
     /// ```
-    Nic, |nic| nic.model().map(|_| ()).ok_or(PropertyError::Missing("model"))
+    Nic, "qemu/net", |nic| nic.model().map(|_| ()).ok_or(PropertyError::Missing("model"))
 }
 
 impl Nic {

@@ -5,7 +5,7 @@ use crate::ParamValue;
 
 view! {
     /// The guest agent's settings, `agent`: `1`, `enabled=1,fstrim_cloned_disks=1`.
-    Agent, |_| Ok(())
+    Agent, "qemu/agent", |_| Ok(())
 }
 
 impl Agent {
@@ -27,7 +27,7 @@ impl Agent {
 view! {
     /// The addresses that cloud-init gives an interface, `ipconfig0`:
     /// `ip=10.0.0.5/24,gw=10.0.0.1,ip6=auto`.
-    IpConfig, |config| {
+    IpConfig, "qemu/ipconfig", |config| {
         for (gateway, address) in [("gw", "ip"), ("gw6", "ip6")] {
             if config.0.get(gateway).is_some() && config.0.get(address).is_none() {
                 return Err(PropertyError::Missing(address));
@@ -82,7 +82,7 @@ impl IpConfig {
 
 view! {
     /// The order in which devices are tried, `boot`: `order=scsi0;net0`.
-    Boot, |_| Ok(())
+    Boot, "qemu/boot", |_| Ok(())
 }
 
 impl Boot {
@@ -111,7 +111,7 @@ impl Boot {
 
 view! {
     /// When a guest starts at the node's boot, `startup`: `order=1,up=30,down=60`.
-    Startup, |_| Ok(())
+    Startup, "qemu/startup", |_| Ok(())
 }
 
 impl Startup {
@@ -133,7 +133,7 @@ impl Startup {
 
 view! {
     /// The display, `vga`: `std`, `serial0`, `qxl,memory=32`.
-    Vga, |_| Ok(())
+    Vga, "qemu/vga", |_| Ok(())
 }
 
 impl Vga {
@@ -160,7 +160,7 @@ impl Vga {
 
 view! {
     /// A serial port, `serial0`: `socket`, or a device of the node.
-    Serial, |serial| serial.0.bare().map(|_| ()).ok_or(PropertyError::Missing("serial port"))
+    Serial, "qemu/serial", |serial| serial.value("port").map(|_| ()).ok_or(PropertyError::Missing("serial port"))
 }
 
 impl Serial {
@@ -171,6 +171,6 @@ impl Serial {
 
     /// Is it one that the console reaches?
     pub fn is_socket(&self) -> bool {
-        self.0.bare() == Some("socket")
+        self.value("port") == Some("socket")
     }
 }

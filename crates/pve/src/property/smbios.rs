@@ -19,7 +19,7 @@ view! {
     /// assert_eq!(again.text("serial").as_deref(), Some("ds=nocloud-net;s=https://[fd00::1]/x,y/"));
     /// # Ok::<(), pve::property::PropertyError>(())
     /// ```
-    Smbios1, |_| Ok(())
+    Smbios1, "qemu/smbios1", |_| Ok(())
 }
 
 impl Smbios1 {

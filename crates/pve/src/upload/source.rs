@@ -160,7 +160,7 @@ impl NodeStorage {
         let Upload { request, file, on_progress } = upload;
         let path = self.0.path.sub("upload");
         if let Err(reason) = request.check() {
-            let call = self.0.client.call(http::Method::POST, &path)?;
+            let call = self.0.client.checked(http::Method::POST, &path)?;
             return Err(Error::InvalidRequest { call, reason });
         }
         let form = form(&request, reported(file, request.length, on_progress));

@@ -280,6 +280,10 @@ impl Server {
         self.requests.lock().unwrap().clone()
     }
 
+    pub fn last_request(&self) -> Request {
+        self.requests.lock().unwrap().last().unwrap().clone()
+    }
+
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
@@ -342,7 +346,7 @@ pub async fn soon<T>(future: impl Future<Output = T>) -> T {
 /// The last request: its line, and its body.
 #[track_caller]
 pub fn line(server: &Server) -> (String, String) {
-    let request = server.requests().pop().unwrap();
+    let request = server.last_request();
     let line = format!("{} {}", request.method, request.target);
     (line, request.text())
 }
