@@ -80,6 +80,10 @@ impl Answer {
     fn reply(&self, request: &Request) -> Reply {
         match &self.result {
             Ok((data, beside)) => succeeded(data, beside, self.relayed, request.extjs),
+            // Proxmox calls the body JSON, and there is none (recorded).
+            Err(fail) if fail.text.is_empty() => {
+                Reply { status: fail.status, reason: "Bad Request".into(), json: true, ..empty(0) }
+            }
             Err(fail) if self.empty => Reply { reason: fail.text.clone(), ..empty(fail.status) },
             Err(fail) => failed(fail, request, self.relayed),
         }
@@ -239,9 +243,9 @@ impl Engine {
         Answer {
             relayed: method.protected,
             delay: if is_failed_login { self.auth_delay } else { Duration::ZERO },
+            empty: result.as_ref().is_err_and(|fail| fail.status >= 590),
             result,
             caller: Some(caller.id()),
-            empty: false,
         }
     }
 
@@ -409,6 +413,8 @@ impl Engine {
             AgentError::NotRunning | AgentError::Timeout => {
                 Fail::new("QEMU guest agent is not running")
             }
+            // A text beyond ASCII kills the process that answers (fact 22).
+            AgentError::Error(text) if !text.is_ascii() => Fail::with(596, "Broken pipe"),
             AgentError::Error(text) => Fail::new(format!("Agent error: {text}")),
         })
     }

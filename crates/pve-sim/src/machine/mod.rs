@@ -10,6 +10,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub mod qemu;
+mod recorded_agent;
+mod recorded_shell;
 pub mod records;
 
 pub use records::{AgentBehaviour, Records, Script};

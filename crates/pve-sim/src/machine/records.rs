@@ -1,13 +1,14 @@
 //! Guests as records: volumes are names with sizes, processes are entries in a
 //! map, and the guest agent answers from a script.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::recorded_agent::{self, Inside};
 use super::{AgentError, Backend, BackendError, GuestSpec};
 use crate::clock::Clock;
 
@@ -49,12 +50,7 @@ struct Process {
     spec: GuestSpec,
     started: Duration,
     ends: Option<Duration>,
-    frozen: bool,
-    commands: BTreeSet<u64>,
-    next_command: u64,
-    /// Contents in base64, by path.
-    files: BTreeMap<String, String>,
-    handles: BTreeMap<u64, String>,
+    inside: Inside,
 }
 
 #[derive(Debug, Default)]
@@ -161,16 +157,8 @@ impl Backend for Records {
         }
         state.next_pid += 1;
         let pid = state.next_pid;
-        let process = Process {
-            spec: guest.clone(),
-            started,
-            ends: None,
-            frozen: false,
-            commands: BTreeSet::new(),
-            next_command: 181,
-            files: BTreeMap::new(),
-            handles: BTreeMap::new(),
-        };
+        let process =
+            Process { spec: guest.clone(), started, ends: None, inside: Inside::default() };
         state.processes.insert(guest.vmid, process);
         Ok(pid)
     }
@@ -220,7 +208,7 @@ impl Backend for Records {
             process.ends = Some(now + script.shutdown_after);
             return Ok(json!({}));
         }
-        answer(process, now, command, &arguments)
+        recorded_agent::answer(&process.spec, &mut process.inside, now, command, &arguments)
     }
 
     fn ssh_forward(&self, _vmid: u32) -> Option<SocketAddr> {
@@ -232,125 +220,4 @@ impl Backend for Records {
         let processes: Vec<u32> = state.processes.keys().copied().collect();
         json!({ "volumes": state.volumes, "processes": processes })
     }
-}
-
-/// The IPv4 address that a recorded guest reports for this MAC: `10.` and the
-/// last three bytes.
-pub(crate) fn address_of(mac: &str) -> String {
-    let bytes: Vec<u8> =
-        mac.split(':').map(|part| u8::from_str_radix(part, 16).unwrap_or(0)).collect();
-    let byte = |index: usize| bytes.get(index).copied().unwrap_or(0);
-    format!("10.{}.{}.{}", byte(3), byte(4), byte(5))
-}
-
-fn interface(name: &str, mac: &str, address: &str, prefix: u8) -> Value {
-    let statistics = json!({
-        "rx-bytes": 0, "rx-packets": 0, "rx-errs": 0, "rx-dropped": 0,
-        "tx-bytes": 0, "tx-packets": 0, "tx-errs": 0, "tx-dropped": 0,
-    });
-    json!({
-        "name": name,
-        "hardware-address": mac,
-        "ip-addresses": [{"ip-address": address, "ip-address-type": "ipv4", "prefix": prefix}],
-        "statistics": statistics,
-    })
-}
-
-fn answer(
-    process: &mut Process,
-    now: Duration,
-    command: &str,
-    arguments: &Value,
-) -> Result<Value, AgentError> {
-    Ok(match command {
-        "guest-ping" | "guest-sync" | "guest-sync-delimited" | "guest-fstrim" => json!({}),
-        "guest-info" => json!({"version": "7.2.22", "supported_commands": [
-            {"name": "guest-ping", "enabled": true, "success-response": true},
-            {"name": "guest-exec", "enabled": true, "success-response": true},
-            {"name": "guest-network-get-interfaces", "enabled": true, "success-response": true},
-        ]}),
-        "guest-network-get-interfaces" => {
-            let mut list = vec![interface("lo", "00:00:00:00:00:00", "127.0.0.1", 8)];
-            for (index, (mac, _)) in process.spec.nics.iter().enumerate() {
-                list.push(interface(
-                    &format!("eth{index}"),
-                    &mac.to_lowercase(),
-                    &address_of(mac),
-                    8,
-                ));
-            }
-            Value::Array(list)
-        }
-        "guest-get-osinfo" => json!({
-            "id": "debian", "name": "Debian GNU/Linux", "pretty-name": "Debian GNU/Linux 12 (bookworm)",
-            "version": "12 (bookworm)", "version-id": "12", "machine": "x86_64",
-            "kernel-release": "6.1.0-50-cloud-amd64", "kernel-version": "#1 SMP PREEMPT_DYNAMIC",
-        }),
-        "guest-get-host-name" => json!({"host-name": process.spec.name}),
-        "guest-get-time" => json!(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)),
-        "guest-get-timezone" => json!({"zone": "UTC", "offset": 0}),
-        "guest-get-users" | "guest-get-fsinfo" => json!([]),
-        "guest-get-vcpus" => {
-            let one = |id| json!({"logical-id": id, "online": true, "can-offline": id != 0});
-            Value::Array((0..process.spec.cores).map(one).collect())
-        }
-        "guest-fsfreeze-status" => json!(if process.frozen { "frozen" } else { "thawed" }),
-        "guest-fsfreeze-freeze" | "guest-fsfreeze-thaw" => {
-            process.frozen = command.ends_with("freeze") && !command.ends_with("thaw");
-            json!(1)
-        }
-        "guest-shutdown" => json!({}),
-        _ => return act(process, command, arguments),
-    })
-}
-
-/// The commands that change something in the guest.
-fn act(process: &mut Process, command: &str, arguments: &Value) -> Result<Value, AgentError> {
-    let text = |name: &str| arguments[name].as_str().unwrap_or_default().to_owned();
-    Ok(match command {
-        "guest-exec" => {
-            let pid = process.next_command;
-            process.next_command += 4;
-            process.commands.insert(pid);
-            json!({"pid": pid})
-        }
-        "guest-exec-status" => {
-            let pid = arguments["pid"].as_u64().unwrap_or(0);
-            if !process.commands.remove(&pid) {
-                return Err(AgentError::Error("Invalid parameter 'pid'".into()));
-            }
-            json!({"exited": true, "exitcode": 0})
-        }
-        "guest-file-open" => {
-            let path = text("path");
-            if text("mode") == "r" && !process.files.contains_key(&path) {
-                let reason =
-                    format!("failed to open file '{path}' (mode: 'r'): No such file or directory");
-                return Err(AgentError::Error(reason));
-            }
-            let handle = 1000 + process.handles.len() as u64;
-            process.handles.insert(handle, path);
-            json!(handle)
-        }
-        "guest-file-write" | "guest-file-read" | "guest-file-close" => {
-            let handle = arguments["handle"].as_u64().unwrap_or(0);
-            let Some(path) = process.handles.get(&handle).cloned() else {
-                return Err(AgentError::Error(format!("handle '{handle}' has not been found")));
-            };
-            match command {
-                "guest-file-write" => {
-                    process.files.insert(path, text("buf-b64"));
-                    json!({"eof": false})
-                }
-                "guest-file-read" => json!({"buf-b64": process.files.get(&path), "eof": true}),
-                _ => {
-                    process.handles.remove(&handle);
-                    json!({})
-                }
-            }
-        }
-        other => {
-            return Err(AgentError::Error(format!("The command {other} has not been found")));
-        }
-    })
 }

@@ -12,6 +12,7 @@ mod lxc;
 mod nodes;
 mod permissions;
 mod qemu;
+mod qemu_calls;
 mod recorded;
 mod releases;
 mod rules;

@@ -25,6 +25,10 @@ pub(crate) fn destroy(call: &mut Call<'_>) -> Result<Value, Fail> {
         return Err(Fail::new(format!("unable to destroy CT {vmid} - container is running")));
     }
     let purge = call.params.flag("purge");
+    if !purge && call.world.ha_resource(vmid).is_some() {
+        let text = "used in HA resources and purge parameter not set.";
+        return Err(Fail::new(format!("unable to remove CT {vmid} - {text}")));
+    }
     let unreferenced = call.params.flag("destroy-unreferenced-disks");
     let work = Destroy { node, vmid, force, purge, unreferenced };
     Ok(call.task("vzdestroy", &vmid.to_string(), work))
@@ -92,6 +96,9 @@ impl Work for Destroy {
             config::free(world, &key)?;
         }
         world.remove_guest(self.vmid);
+        if self.purge {
+            world.purge_guest(self.vmid);
+        }
         let path = format!("/vms/{}", self.vmid);
         world.access.entries.retain(|entry| entry.path != path);
         Ok(Step::Done)

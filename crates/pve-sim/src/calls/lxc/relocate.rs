@@ -159,8 +159,9 @@ fn reassign(call: &mut Call<'_>, device: &str, drive: Drive, target: u32) -> Res
     if other.config.contains_key(&slot) {
         return Err(Fail::new(format!("target volume '{slot}' is already in use on CT {target}")));
     }
+    let id = vmid.to_string();
     let work = Reassign { node, vmid, target, device: device.to_owned(), slot, drive };
-    Ok(call.task("move_volume", &format!("{vmid}-{target}"), work))
+    Ok(call.task("move_volume", &id, work))
 }
 
 struct Reassign {

@@ -24,7 +24,7 @@ pub(crate) fn index(call: &mut Call<'_>) -> Result<Value, Fail> {
 pub(crate) fn current(call: &mut Call<'_>) -> Result<Value, Fail> {
     let guest = call.world.ct(call.params.node(), call.params.vmid())?;
     let mut row = figures(call.world, guest);
-    row.insert("ha".into(), json!({"managed": 0}));
+    row.insert("ha".into(), call.world.ha_status(guest.vmid));
     Ok(Value::Object(row))
 }
 

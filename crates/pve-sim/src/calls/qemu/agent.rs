@@ -12,6 +12,13 @@ pub(crate) fn handler(verb: &str, rest: &str) -> Option<Handler> {
     let rest = rest.strip_prefix("/{vmid}/agent")?;
     Some(Handler::Agent(match (verb, rest) {
         ("GET", "") => return Some(Handler::Plain(index)),
+        ("POST", "") => any,
+        ("GET", "/get-memory-block-info") => |w, p| simple(w, p, "guest-get-memory-block-info"),
+        ("GET", "/get-memory-blocks") => |w, p| simple(w, p, "guest-get-memory-blocks"),
+        ("POST", "/suspend-disk") => |w, p| simple(w, p, "guest-suspend-disk"),
+        ("POST", "/suspend-hybrid") => |w, p| simple(w, p, "guest-suspend-hybrid"),
+        ("POST", "/suspend-ram") => |w, p| simple(w, p, "guest-suspend-ram"),
+        ("POST", "/set-user-password") => set_password,
         ("POST", "/ping") => |w, p| simple(w, p, "guest-ping"),
         ("GET", "/info") => |w, p| simple(w, p, "guest-info"),
         ("GET", "/get-osinfo") => |w, p| simple(w, p, "guest-get-osinfo"),
@@ -48,6 +55,8 @@ fn index(call: &mut Call<'_>) -> Result<Value, Fail> {
         "fstrim",
         "get-fsinfo",
         "get-host-name",
+        "get-memory-block-info",
+        "get-memory-blocks",
         "get-osinfo",
         "get-time",
         "get-timezone",
@@ -56,7 +65,11 @@ fn index(call: &mut Call<'_>) -> Result<Value, Fail> {
         "info",
         "network-get-interfaces",
         "ping",
+        "set-user-password",
         "shutdown",
+        "suspend-disk",
+        "suspend-hybrid",
+        "suspend-ram",
     ];
     Ok(Value::Array(names.iter().map(|name| json!({"name": name})).collect()))
 }
@@ -83,9 +96,58 @@ fn simple(world: &mut World, params: &Params, command: &'static str) -> Result<A
     Ok(ask(vmid, command, json!({}), |answer| json!({"result": answer})))
 }
 
+/// Commands that `POST …/agent` takes by name.
+const BY_NAME: &[&str] = &[
+    "guest-fsfreeze-freeze",
+    "guest-fsfreeze-status",
+    "guest-fsfreeze-thaw",
+    "guest-fstrim",
+    "guest-get-fsinfo",
+    "guest-get-host-name",
+    "guest-get-memory-block-info",
+    "guest-get-memory-blocks",
+    "guest-get-osinfo",
+    "guest-get-time",
+    "guest-get-timezone",
+    "guest-get-users",
+    "guest-get-vcpus",
+    "guest-info",
+    "guest-network-get-interfaces",
+    "guest-ping",
+    "guest-shutdown",
+    "guest-suspend-disk",
+    "guest-suspend-hybrid",
+    "guest-suspend-ram",
+];
+
+/// `POST …/agent` with `command=ping` and its like.
+fn any(world: &mut World, params: &Params) -> Result<AgentCall, Fail> {
+    let wanted = params.text("command");
+    let found = BY_NAME.iter().find(|name| name.strip_prefix("guest-") == Some(wanted));
+    let command = found.ok_or_else(|| {
+        Fail::parameter("command", format!("the agent has no command '{wanted}'"))
+    })?;
+    simple(world, params, command)
+}
+
+/// The password goes to the agent in base64.
+fn set_password(world: &mut World, params: &Params) -> Result<AgentCall, Fail> {
+    use base64::Engine as _;
+    let vmid = available(world, params)?;
+    let password = base64::engine::general_purpose::STANDARD.encode(params.text("password"));
+    let request = json!({
+        "username": params.text("username"), "password": password, "crypted": params.flag("crypted"),
+    });
+    Ok(ask(vmid, "guest-set-user-password", request, |answer| json!({"result": answer})))
+}
+
 fn exec(world: &mut World, params: &Params) -> Result<AgentCall, Fail> {
     let vmid = available(world, params)?;
-    let words = params.lists.get("command").cloned().unwrap_or_default();
+    let words = match params.lists.get("command") {
+        Some(words) => words.clone(),
+        // Before 8 it is one text, split at zero bytes.
+        None => params.text("command").split('\0').map(str::to_owned).collect(),
+    };
     let Some((path, arguments)) = words.split_first() else {
         return Err(Fail::parameter("command", crate::schema::check::MISSING));
     };
@@ -121,8 +183,10 @@ fn shape_exec_status(answer: Value) -> Value {
         };
         shaped.insert(key, value);
     }
-    if exited && shaped.contains_key("out-data") {
-        shaped.entry("out-truncated").or_insert(json!(0));
+    for name in ["out", "err"] {
+        if exited && shaped.contains_key(&format!("{name}-data")) {
+            shaped.entry(format!("{name}-truncated")).or_insert(json!(0));
+        }
     }
     Value::Object(shaped)
 }
@@ -136,7 +200,12 @@ fn file_read(world: &mut World, params: &Params) -> Result<AgentCall, Fail> {
     let shape = |answer: Value| {
         let text = answer["buf-b64"].as_str().unwrap_or_default();
         let bytes = base64::engine::general_purpose::STANDARD.decode(text).unwrap_or_default();
-        json!({"content": String::from_utf8_lossy(&bytes), "bytes-read": bytes.len()})
+        let mut row =
+            json!({"content": String::from_utf8_lossy(&bytes), "bytes-read": bytes.len()});
+        if answer["eof"] == json!(false) {
+            row["truncated"] = json!(1);
+        }
+        row
     };
     let open = json!({"path": params.text("file"), "mode": "r"});
     let mut call = ask(vmid, "guest-file-read", json!({"count": MAX_READ}), shape);

@@ -68,12 +68,6 @@ pub(crate) fn pending(call: &mut Call<'_>) -> Result<Value, Fail> {
     Ok(Value::Array(rows))
 }
 
-/// `PUT …/cloudinit`
-pub(crate) fn regenerate_cloudinit(call: &mut Call<'_>) -> Result<Value, Fail> {
-    call.world.vm(call.params.node(), call.params.vmid())?.check_lock()?;
-    Ok(Value::Null)
-}
-
 /// A checked change of a configuration.
 pub(crate) struct Change {
     node: String,

@@ -112,8 +112,18 @@ impl Work for Resize {
 pub(crate) fn relocate(call: &mut Call<'_>) -> Result<Value, Fail> {
     let (node, vmid) = (call.params.node().to_owned(), call.params.vmid());
     let device = call.params.text("disk").to_owned();
-    let Some(storage) = call.params.get("storage") else {
-        return Err(Fail::new("reassigning a disk to another VM is not simulated"));
+    let target = call.params.get("target-vmid").and_then(|id| id.parse().ok());
+    let storage = match (call.params.get("storage"), target) {
+        (Some(storage), None) => storage,
+        (None, Some(target)) => return super::reassign::reassign(call, target),
+        (None, None) => {
+            let text = "either 'storage' or 'target-vmid' has to be set";
+            return Err(Fail::parameter("storage", text));
+        }
+        (Some(_), Some(_)) => {
+            let text = "either set 'storage' or 'target-vmid', but not both";
+            return Err(Fail::parameter("storage", text));
+        }
     };
     call.require(&format!("/storage/{storage}"), "Datastore.AllocateSpace")?;
     let guest = call.world.vm(&node, vmid)?;

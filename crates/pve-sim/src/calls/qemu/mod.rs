@@ -14,14 +14,18 @@ use crate::world::guest::{Guest, Kind};
 
 pub(crate) mod agent;
 mod clone;
+mod cloudinit;
 mod config;
 mod create;
 mod destroy;
 mod disks;
 mod drives;
 mod feature;
+mod hibernate;
 mod migrate;
+mod monitor;
 mod options;
+mod reassign;
 mod status;
 mod template;
 
@@ -47,7 +51,12 @@ pub(crate) fn handler(verb: &str, rest: &str) -> Option<Plain> {
         ("PUT", "/config") => config::update,
         ("POST", "/config") => config::update_in_task,
         ("GET", "/pending") => config::pending,
-        ("PUT", "/cloudinit") => config::regenerate_cloudinit,
+        ("GET", "/cloudinit") => cloudinit::list,
+        ("PUT", "/cloudinit") => cloudinit::regenerate,
+        ("GET", "/cloudinit/dump") => cloudinit::dump,
+        ("POST", "/monitor") => monitor::monitor,
+        ("PUT", "/sendkey") => monitor::sendkey,
+        ("POST", "/remote_migrate") => migrate::remote,
         ("PUT", "/unlink") => disks::unlink,
         ("PUT", "/resize") => disks::resize,
         ("POST", "/move_disk") => disks::relocate,

@@ -130,6 +130,9 @@ pub(crate) fn reset(call: &mut Call<'_>) -> Result<Value, Fail> {
 /// `POST …/status/suspend`
 pub(crate) fn suspend(call: &mut Call<'_>) -> Result<Value, Fail> {
     let (_, vmid) = running(call)?;
+    if call.params.flag("todisk") {
+        return super::hibernate::suspend(call, vmid);
+    }
     Ok(call.task("qmpause", &vmid.to_string(), Switch { vmid, what: What::Pause(true) }))
 }
 
@@ -152,7 +155,7 @@ fn check_start(
     skiplock: bool,
     log: &mut Vec<String>,
 ) -> Result<(), String> {
-    if !skiplock {
+    if !skiplock && guest.lock() != Some(super::hibernate::LOCK) {
         guest.check_lock()?;
     }
     if guest.is_template() {
@@ -214,6 +217,7 @@ impl Work for Start {
         done: &[Done],
     ) -> Result<Step, String> {
         let now = world.now;
+        super::hibernate::discard(world, &self.node, self.vmid);
         let guest =
             world.guests.get_mut(&self.vmid).ok_or_else(|| no_config(&self.node, self.vmid))?;
         if let Some(Done::Pid(pid)) = done.first() {
