@@ -46,9 +46,9 @@ impl Endpoints {
         let mut order: Vec<usize> = (0..self.bases.len()).collect();
         order.sort_by_key(|&index| {
             let until = self.health(index).until;
-            let waits = until > now;
-            let late = if waits { until } else { Duration::ZERO };
-            (waits, late, !read && index != last_good, index)
+            // Those that are not set back are equal here.
+            let until = if until > now { until } else { Duration::ZERO };
+            (until, !read && index != last_good, index)
         });
         order
     }

@@ -180,6 +180,12 @@ async fn a_socket_that_is_refused_or_is_none_is_an_error() {
         refused,
         data(opened),
         data(r#"{"port":"5900"}"#),
+        data(opened),
+        Act::Send(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\
+              Sec-WebSocket-Accept: of another key\r\n\r\n"
+                .to_vec(),
+        ),
     ])
     .await;
     let client = client(&server);
@@ -187,6 +193,8 @@ async fn a_socket_that_is_refused_or_is_none_is_an_error() {
     assert_eq!(error.missing_privilege(), Some(("/vms/500", "VM.Console")));
     let error = soon(vm(&client).vnc()).await.unwrap_err();
     assert!(error.to_string().contains("expected a websocket"), "{error}");
+    let error = soon(vm(&client).vnc()).await.unwrap_err();
+    assert!(error.to_string().contains("handshake is wrong"), "{error}");
 }
 
 #[tokio::test]
