@@ -90,7 +90,8 @@ fn list(call: &mut Call<'_>) -> Result<Value, Fail> {
             rows.push(row(task, running));
         }
     }
-    call.total = Some(total);
+    // Nothing to count, no count (recorded).
+    call.total = (total > 0).then_some(total);
     Ok(Value::Array(rows))
 }
 

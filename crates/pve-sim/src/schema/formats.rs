@@ -106,6 +106,15 @@ fn require(fits: bool, text: impl FnOnce() -> String) -> Result<(), String> {
     if fits { Ok(()) } else { Err(text()) }
 }
 
+/// Whether a text is an address, or a network: an address with the length of its prefix.
+fn is_network(text: &str) -> bool {
+    let (address, bits) =
+        text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+    let Ok(address) = address.parse::<std::net::IpAddr>() else { return false };
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    bits.is_none_or(|bits| bits.parse::<u8>().is_ok_and(|bits| bits <= most))
+}
+
 /// Checks a text against a format by name.
 pub(crate) fn named(format: &str, name: &str, text: &str) -> Result<(), String> {
     match format {
@@ -203,6 +212,12 @@ fn of_guests(format: &str, name: &str, text: &str) -> Result<(), String> {
 /// The formats of addresses, protocols and ports.
 fn addresses(format: &str, text: &str) -> Result<(), String> {
     match format {
+        "pve-storage-path" => require(text.starts_with('/') && text.len() > 1, || {
+            "value does not look like a valid absolute path".into()
+        }),
+        "IPorCIDR" => require(is_network(text), || {
+            "value does not look like a valid IP address or CIDR network".into()
+        }),
         "ipv4" => require(text.parse::<std::net::Ipv4Addr>().is_ok(), || {
             "value does not look like a valid IPv4 address".into()
         }),

@@ -1,5 +1,7 @@
 //! `/access/ticket` and `/access/vncticket`
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Map, Value, json};
 
 use super::{Plain, tfa};
@@ -122,27 +124,44 @@ fn verify_vnc_ticket(call: &mut Call<'_>) -> Result<Value, Fail> {
     if good { Ok(Value::Null) } else { Err(Fail::with(401, "authentication failure")) }
 }
 
-/// Privileges by area, as the web interface uses them.
+/// Privileges by area, as the web interface uses them: what the caller may do
+/// anywhere in an area. Source: `compute_api_permission` of Proxmox.
 fn capabilities(world: &World, caller: &Caller) -> Value {
-    let areas = [
-        ("vms", "/vms", "VM."),
-        ("storage", "/storage", "Datastore."),
-        ("access", "/access", "User."),
-        ("nodes", "/nodes", "Sys."),
-        ("sdn", "/sdn", "SDN."),
-        ("dc", "/", "Sys."),
-        ("mapping", "/mapping", "Mapping."),
+    let areas: [(&str, &[&str]); 7] = [
+        ("vms", &["VM.", "Permissions.Modify"]),
+        ("storage", &["Datastore.", "Permissions.Modify"]),
+        ("access", &["User.", "Group.", "Permissions.Modify"]),
+        ("nodes", &["Sys.", "Permissions.Modify"]),
+        ("sdn", &["SDN.", "Permissions.Modify"]),
+        ("dc", &["Sys.Audit", "Sys.Modify", "SDN."]),
+        ("mapping", &["Mapping.", "Permissions.Modify"]),
     ];
-    let mut found = Map::new();
-    for (area, path, stem) in areas {
-        let all = world.privileges(caller, path);
-        let of_area = all
-            .keys()
-            .filter(|privilege| privilege.starts_with(stem) || *privilege == "Permissions.Modify");
-        found.insert(
-            area.into(),
-            Value::Object(of_area.map(|privilege| (privilege.clone(), json!(1))).collect()),
-        );
+    let mut found: BTreeMap<&str, BTreeSet<String>> =
+        areas.iter().map(|(area, _)| (*area, BTreeSet::new())).collect();
+    let tops = ["/", "/nodes", "/access/groups", "/vms", "/storage", "/sdn", "/mapping"];
+    let listed = world.access.entries.iter().map(|entry| entry.path.as_str());
+    let paths: BTreeSet<&str> = tops.into_iter().chain(listed).collect();
+    for path in paths {
+        let top = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+        for privilege in world.privileges(caller, path).into_keys() {
+            // A pool gives rights on its guests and storages.
+            let fits = |(area, stems): &&(&str, &[&str])| {
+                let here = match top {
+                    "" => *area == "dc",
+                    "pool" => matches!(*area, "vms" | "storage"),
+                    top => *area == top,
+                };
+                here && stems.iter().any(|stem| privilege.starts_with(stem))
+            };
+            for (area, _) in areas.iter().filter(fits) {
+                found.entry(area).or_default().insert(privilege.clone());
+            }
+        }
     }
-    Value::Object(found)
+    let shown = found.into_iter().map(|(area, privileges)| {
+        let row: Map<String, Value> =
+            privileges.into_iter().map(|privilege| (privilege, json!(1))).collect();
+        (area.to_owned(), Value::Object(row))
+    });
+    Value::Object(shown.collect())
 }
