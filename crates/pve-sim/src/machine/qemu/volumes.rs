@@ -61,7 +61,8 @@ impl Volumes {
     /// Copies a volume, or an image of any format that `qemu-img` detects.
     pub(super) async fn convert(&self, source: &Path, target: &str) -> Result<(), BackendError> {
         self.make(target, async |target| {
-            let options = ["convert", "-q", "-O", "qcow2"];
+            // -U: the source may be in use by a guest that is cloned or backed up.
+            let options = ["convert", "-q", "-U", "-O", "qcow2"];
             self.run(words(options, [source.as_os_str(), target])).await
         })
         .await
