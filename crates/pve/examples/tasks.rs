@@ -6,8 +6,9 @@
 
 use std::error::Error;
 
+use futures::TryStreamExt;
 use pve::models::{Server, Task};
-use pve::tasks::{TaskFilter, TaskSource};
+use pve::tasks::{TaskEvent, TaskFilter, TaskSource};
 use pve::{Client, Upid};
 
 #[allow(dead_code, reason = "not every example needs all of it")]
@@ -35,6 +36,21 @@ pub async fn read(client: &Client, upid: &Upid) -> Result<Vec<String>, Box<dyn E
     let task = Task::get(client, upid).await?.ok_or("its node does not know it any more")?;
     assert!(task.is_finished());
     Ok(task.log().await?.into_iter().map(|line| line.t).collect())
+}
+
+/// Follows a task to its end, line by line.
+pub async fn follow(task: &Task) -> Result<Vec<String>, Box<dyn Error>> {
+    let mut events = std::pin::pin!(task.follow(&Default::default()));
+    let mut lines = Vec::new();
+    while let Some(event) = events.try_next().await? {
+        match event {
+            TaskEvent::Line(line) => lines.push(line.t),
+            TaskEvent::Progress(percent) => lines.push(format!("{percent} %")),
+            TaskEvent::Ended(outcome) => lines.push(format!("ended: {}", outcome.exit)),
+            _ => {}
+        }
+    }
+    Ok(lines)
 }
 
 /// Starts something without waiting, and changes its mind.

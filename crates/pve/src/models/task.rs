@@ -1,6 +1,8 @@
 //! Tasks.
 
-use crate::tasks::{LogLine, TaskEntry, TaskFilter, TaskStatus};
+use futures::Stream;
+
+use crate::tasks::{LogLine, TaskEntry, TaskEvent, TaskFilter, TaskStatus};
 use crate::{Client, Error, ExitStatus, TaskOutcome, Upid, WaitPolicy};
 
 /// How many lines of a log are asked for at once.
@@ -128,6 +130,15 @@ impl Task {
                 return Ok(lines);
             }
         }
+    }
+
+    /// Follows it from its first line to its end: lines, progress, the outcome.
+    /// See [`Client::follow_task`].
+    pub fn follow(
+        &self,
+        policy: &WaitPolicy,
+    ) -> impl Stream<Item = Result<TaskEvent, Error>> + Send + use<> {
+        self.client.follow_task(&self.upid, policy)
     }
 
     /// Asks it to stop, and does not wait until it has. Succeeds for tasks that

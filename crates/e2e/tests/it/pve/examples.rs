@@ -111,6 +111,9 @@ async fn tasks_are_found_read_and_stopped() {
         assert!(start.is_successful());
         let log = tasks::read(&lab.client, start.upid()).await.unwrap();
         assert_eq!(log.last().unwrap(), "TASK OK");
+        let followed = tasks::follow(start).await.unwrap();
+        assert_eq!(followed.last().unwrap(), "ended: OK");
+        assert_eq!(followed[..followed.len() - 1], log);
 
         tasks::stop(&mut server).await.unwrap();
         assert!(lab.simulator.dump()["tasks"].as_array().unwrap().is_empty());
