@@ -2,7 +2,7 @@
 //! opened again.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use model::{
     Caller, Clock, Door, OperationId, Principal, ProjectId, ProviderId, Random, Role, Timestamp,
 };
 use provisioner::{Core, House, HouseSettings, Observer, ProviderWatch, registry};
-use store::{Settings, Store, Synchronous};
+use store::testing::{Cluster, DataBase};
+use store::{PostgresSettings, Settings, Store, Synchronous, TimeSource};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
@@ -41,6 +42,36 @@ const DATA_BASE: &str = "innkeeper.db";
 /// An empty data base with its key, made once: making one takes longer than a
 /// whole case.
 static TEMPLATE: OnceCell<TempDir> = OnceCell::const_new();
+
+/// Whether the benches' stores are in PostgreSQL: `INNKEEPER_STORE=postgres`.
+fn on_postgres() -> bool {
+    std::env::var_os("INNKEEPER_STORE").is_some_and(|store| store == "postgres")
+}
+
+/// An empty data base of PostgreSQL that goes with the key of the template.
+static POSTGRES: OnceCell<DataBase> = OnceCell::const_new();
+
+/// How the store in this data base is opened, by the bench's clock.
+fn settings_of(data_base: &DataBase, folder: &Path) -> PostgresSettings {
+    let settings = PostgresSettings::new(data_base.url(), folder.join("secret.key"));
+    PostgresSettings { time: TimeSource::Process, readers: 2, ..settings }
+}
+
+async fn fresh_data_base(folder: &Path) -> Result<Option<DataBase>> {
+    if !on_postgres() {
+        return Ok(None);
+    }
+    let make = async || -> Result<DataBase> {
+        let data_base = Cluster::shared().data_base();
+        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(START_MS)));
+        let random = Arc::new(SeededRandom::new(0));
+        let settings = settings_of(&data_base, folder);
+        Store::open_postgres(settings, clock, random).await?.close().await;
+        Ok(data_base)
+    };
+    let template = POSTGRES.get_or_try_init(make).await?;
+    Ok(Some(template.cluster().copy_of(template.name())))
+}
 
 async fn template() -> Result<TempDir> {
     let folder = scratch()?;
@@ -82,6 +113,7 @@ pub struct Bench {
     pub world: Arc<dyn World>,
     random: Arc<SeededRandom>,
     folder: TempDir,
+    data_base: Option<DataBase>,
     process: Option<Process>,
     processes: u32,
     /// Wraps the provider, for tests that break it on purpose.
@@ -108,11 +140,14 @@ impl Bench {
     pub async fn wrapped(make: MakeWorld, seed: u64, wrap: Option<Wrap>) -> Result<Self> {
         let clock = ManualClock::at(Timestamp::from_millis(START_MS));
         let world = make(&clock).await;
+        let folder = fresh_folder().await?;
+        let data_base = fresh_data_base(folder.path()).await?;
         let mut bench = Self {
             clock,
             world,
             random: Arc::new(SeededRandom::new(seed)),
-            folder: fresh_folder().await?,
+            folder,
+            data_base,
             process: None,
             processes: 0,
             wrap,
@@ -138,10 +173,7 @@ impl Bench {
         self.processes += 1;
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         let random: Arc<dyn Random> = self.random.clone();
-        let path = self.folder.path().join(DATA_BASE);
-        let settings = Settings { synchronous: Synchronous::Off, ..Settings::default() };
-        let store =
-            Store::open_sqlite(&path, settings, Arc::clone(&clock), Arc::clone(&random)).await?;
+        let store = self.open_store(Arc::clone(&clock), Arc::clone(&random)).await?;
         let mut provider =
             self.world.provider(&format!("process {}", self.processes), store.installation_id());
         if let Some(wrap) = &self.wrap {
@@ -166,6 +198,22 @@ impl Bench {
         self.process =
             Some(Process { store, core, house, journal, executor, observer, looked_at: None });
         Ok(())
+    }
+
+    async fn open_store(
+        &self,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Arc<Store>> {
+        let folder = self.folder.path();
+        let Some(data_base) = &self.data_base else {
+            let settings = Settings { synchronous: Synchronous::Off, ..Settings::default() };
+            let path = folder.join(DATA_BASE);
+            return Ok(Store::open_sqlite(&path, settings, clock, random).await?);
+        };
+        // As if the leases of the process that died had run out.
+        data_base.sql("UPDATE epochs SET expires_at = 0");
+        Ok(Store::open_postgres(settings_of(data_base, folder), clock, random).await?)
     }
 
     async fn kill(&mut self) {

@@ -83,6 +83,19 @@ impl Site {
     /// # Errors
     /// When the binary cannot be built or a file cannot be written.
     pub fn new(simulator: &Simulator, token: &str, settings: &str) -> Result<Self> {
+        Self::with_store(simulator, token, settings, "")
+    }
+
+    /// As [`Site::new`], with more tables of the configuration: `[store]`.
+    ///
+    /// # Errors
+    /// As for [`Site::new`].
+    pub fn with_store(
+        simulator: &Simulator,
+        token: &str,
+        settings: &str,
+        store: &str,
+    ) -> Result<Self> {
         let binary = binary()?;
         let folder = tempfile::Builder::new().prefix("innkeeper-e2e-").tempdir()?;
         let (token_id, secret) = token.split_once('=').context("a token is id=secret")?;
@@ -93,7 +106,7 @@ impl Site {
         // The doors keep their ports over all restarts.
         let (native, metadata) = (free_port()?, free_port()?);
         let config = format!(
-            "state = {state:?}\n\
+            "state = {state:?}\n{store}\n\
              [native]\nlisten = \"{native}\"\n\
              [metadata]\nlisten = \"{metadata}\"\nurl = \"http://{metadata}/\"\n\
              [[provider]]\nkind = \"proxmox\"\nname = \"lab\"\nendpoints = [{url:?}]\n\
@@ -242,6 +255,17 @@ impl Server {
         self.child.start_kill().context("it had ended before")?;
         let status = self.child.wait().await?;
         ensure!(status.signal() == Some(9), "it had ended by itself before: {status}");
+        Ok(())
+    }
+
+    /// Sends it a signal: `STOP` and `CONT` make it stand still and go on.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        let id = self.child.id().context("it has ended")?;
+        let sent = Command::new("sh").args(["-c", &format!("kill -{name} {id}")]).status()?;
+        ensure!(sent.success(), "cannot send {name}: {sent}");
         Ok(())
     }
 

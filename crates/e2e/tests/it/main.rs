@@ -3,5 +3,6 @@
 
 mod chaos;
 mod pve;
+mod replicas;
 mod story;
 mod torture;
