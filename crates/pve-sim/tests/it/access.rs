@@ -47,9 +47,12 @@ async fn groups_have_members_and_give_them_rights() {
     let row = client.get("/access/acl").await.data()[0].clone();
     assert_eq!((&row["type"], &row["ugid"]), (&json!("group"), &json!("ops")));
     // What is said of a user hides what is said of the user's groups.
-    client.put("/access/acl", "path=/vms&roles=NoAccess&users=bob@pve").await.data();
+    client.put("/access/acl", "path=/vms&roles=PVEDatastoreUser&users=bob@pve").await.data();
     assert_eq!(bob.get(config).await.status, 403);
-    client.put("/access/acl", "path=/vms&roles=NoAccess&users=bob@pve&delete=1").await.data();
+    client
+        .put("/access/acl", "path=/vms&roles=PVEDatastoreUser&users=bob@pve&delete=1")
+        .await
+        .data();
     client.delete("/access/groups/ops").await.data();
     assert_eq!(bob.get(config).await.status, 403);
     assert_eq!(client.get("/access/users/bob@pve").await.data()["groups"], json!([]));
