@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 mod calls;
+mod changes;
 pub mod cli;
 mod error;
 mod http;

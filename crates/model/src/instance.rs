@@ -1,6 +1,6 @@
 //! Instances: what was asked for, what was seen, and what they are in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{
     AttemptId, ByteCount, Door, Error, FlavourId, HostId, ImageId, InstanceId, OperationId,
-    OperationKind, ProjectId, ProviderId, Timestamp,
+    OperationKind, ProjectId, ProviderId, Snapshots, Timestamp,
 };
 
 /// A disk beside or instead of what the image brings.
@@ -51,6 +51,38 @@ pub struct InstanceSpec {
     pub start: bool,
     /// The administrator's labels.
     pub labels: BTreeMap<String, String>,
+    /// What people say about it.
+    #[serde(default)]
+    pub description: String,
+    /// The guest's tags on the hypervisor; see [`check_tag`]. The tag of guests
+    /// that Innkeeper made is not among them.
+    #[serde(default)]
+    pub tags: BTreeSet<String>,
+    /// Whether it is protected against deletion.
+    #[serde(default)]
+    pub protected: bool,
+}
+
+impl InstanceSpec {
+    /// A spec of this size with nothing else said, powered on once it is made.
+    pub fn new(name: &str, image: ImageId, cores: u32, memory: ByteCount) -> Self {
+        Self {
+            name: name.to_owned(),
+            image,
+            flavour: None,
+            cores,
+            memory,
+            disks: Vec::new(),
+            nics: Vec::new(),
+            security_groups: Vec::new(),
+            host: None,
+            start: true,
+            labels: BTreeMap::new(),
+            description: String::new(),
+            tags: BTreeSet::new(),
+            protected: false,
+        }
+    }
 }
 
 /// Refuses a name that a guest could not carry as a DNS name.
@@ -76,6 +108,32 @@ pub fn check_name(field: &str, name: &str) -> Result<(), Error> {
             "expected a DNS name (letters, digits, inner hyphens; labels of at most 63), got {given:?}"
         ),
     ))
+}
+
+/// Refuses a tag that a guest could not carry: the rules of Proxmox VE, the
+/// narrowest of the providers.
+///
+/// # Errors
+/// [`Error::InvalidRequest`] for `field` when the tag is not 1 to 64 lower-case
+/// letters, digits, `_`, `-`, `+` and `.`, beginning with a letter, a digit or
+/// `_`, or when it is `innkeeper`, which is ours.
+pub fn check_tag(field: &str, tag: &str) -> Result<(), Error> {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    let fits = (1..=64).contains(&tag.len())
+        && tag.bytes().next().is_some_and(inner)
+        && tag.bytes().all(|byte| inner(byte) || matches!(byte, b'-' | b'+' | b'.'));
+    let given: String = tag.chars().take(80).collect();
+    if !fits {
+        let message = format!(
+            "expected 1 to 64 lower-case letters, digits, '_', '-', '+', '.', beginning with a \
+             letter, a digit or '_', got {given:?}"
+        );
+        return Err(Error::invalid(field, message));
+    }
+    if tag == "innkeeper" {
+        return Err(Error::invalid(field, "the tag innkeeper is set by itself"));
+    }
+    Ok(())
 }
 
 /// Whether the guest is powered.
@@ -112,6 +170,9 @@ pub struct Observed {
     pub addresses: Vec<Address>,
     /// When this was seen.
     pub at: Timestamp,
+    /// What was accepted and waits for the guest's next start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pending: Vec<String>,
 }
 
 /// Where an instance is in its life. Changes only by operations, except for
@@ -227,6 +288,8 @@ pub struct Instance {
     pub fault: Option<Fault>,
     /// The operation that is changing it, with its kind.
     pub operation: Option<(OperationId, OperationKind)>,
+    /// Its snapshots.
+    pub snapshots: Snapshots,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// The change sequence of the store at which this row was last written.
@@ -252,7 +315,7 @@ impl Instance {
             Some(OperationKind::Start) => return InstanceState::Starting,
             Some(OperationKind::Stop | OperationKind::Shutdown) => return InstanceState::Stopping,
             Some(OperationKind::Reboot) => return InstanceState::Rebooting,
-            Some(OperationKind::Create | OperationKind::Collect) | None => {}
+            Some(_) | None => {}
         }
         match self.observed.as_ref().map(|observed| observed.power) {
             Some(PowerState::Running) => InstanceState::Running,

@@ -1,11 +1,15 @@
 //! Intents: what the house asks of a provider.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AttemptId, ByteCount, HostId, ImageId, InstallationId, InstanceId, NicSpec};
+use crate::{
+    AttemptId, ByteCount, FlavourId, HostId, ImageId, InstallationId, InstanceId, NicSpec,
+    OperationId,
+};
 
 /// What marks a guest as made by one attempt of one installation. The mark
 /// alone proves nothing: copies of a guest carry it too.
@@ -77,6 +81,36 @@ pub struct CreateIntent {
     pub power_on: bool,
 }
 
+/// A guest's new size. Every value is given, also one that stays.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResizeIntent {
+    /// Cores.
+    pub cores: u32,
+    /// Memory.
+    pub memory: ByteCount,
+    /// The root disk's size, when it is to grow.
+    pub root_disk: Option<ByteCount>,
+    /// The cores that it goes back to when this is taken back.
+    pub cores_before: u32,
+    /// The memory that it goes back to when this is taken back.
+    pub memory_before: ByteCount,
+    /// The flavour that gives this size, when it is one's.
+    pub flavour: Option<FlavourId>,
+}
+
+/// What people call a guest, and what protects it; `None` leaves it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EditIntent {
+    /// Its name.
+    pub name: Option<String>,
+    /// What people say about it; the mark stays beside it.
+    pub description: Option<String>,
+    /// Its tags; the tag of guests that Innkeeper made stays beside them.
+    pub tags: Option<BTreeSet<String>>,
+    /// Whether it is protected against removal.
+    pub protected: Option<bool>,
+}
+
 /// What the house asks of a provider about one guest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "intent", rename_all = "snake_case")]
@@ -102,6 +136,41 @@ pub enum Intent {
     },
     /// Remove it with everything that belongs to it.
     Destroy,
+    /// Give it another size: at once where that can be, at its next start
+    /// otherwise.
+    Resize(ResizeIntent),
+    /// Rename it, describe it, tag it, protect it.
+    Edit(EditIntent),
+    /// Take a snapshot.
+    TakeSnapshot {
+        /// Its name.
+        name: String,
+        /// What people say about it.
+        description: String,
+        /// Whether to save the memory of a running guest.
+        memory: bool,
+        /// The operation that takes it: tells this snapshot from another of the
+        /// same name.
+        token: OperationId,
+    },
+    /// Go back to a snapshot. What is not in it is lost.
+    RollBack {
+        /// The snapshot's name.
+        name: String,
+    },
+    /// Delete a snapshot.
+    DropSnapshot {
+        /// Its name.
+        name: String,
+    },
+    /// Move it to another host.
+    Migrate {
+        /// The host.
+        host: HostId,
+        /// Whether it may go on running meanwhile; otherwise a running guest is
+        /// refused.
+        online: bool,
+    },
 }
 
 impl Intent {
@@ -114,6 +183,12 @@ impl Intent {
             Self::Shutdown { .. } => "shutdown",
             Self::Reboot { .. } => "reboot",
             Self::Destroy => "destroy",
+            Self::Resize(_) => "resize",
+            Self::Edit(_) => "edit",
+            Self::TakeSnapshot { .. } => "snapshot",
+            Self::RollBack { .. } => "rollback",
+            Self::DropSnapshot { .. } => "discard",
+            Self::Migrate { .. } => "migrate",
         }
     }
 }

@@ -15,6 +15,7 @@ mod intent;
 mod operation;
 pub mod random;
 mod secret;
+mod snapshot;
 pub mod time;
 
 pub use bytes::ByteCount;
@@ -27,10 +28,11 @@ pub use ids::{
 pub use image::{Flavour, Image, ImagePresence};
 pub use instance::{
     Address, DiskSpec, Fault, Instance, InstanceSpec, InstanceState, NicSpec, Observed, Phase,
-    PowerState, check_name,
+    PowerState, check_name, check_tag,
 };
-pub use intent::{CreateIntent, Intent, Mark, SeedAccess};
+pub use intent::{CreateIntent, EditIntent, Intent, Mark, ResizeIntent, SeedAccess};
 pub use operation::{Operation, OperationKind, OperationState, StepState, StepView};
 pub use random::Random;
 pub use secret::Sealed;
+pub use snapshot::{Snapshot, Snapshots, check_snapshot_name};
 pub use time::{Clock, Sleep, Timestamp};

@@ -25,9 +25,38 @@ pub enum OperationKind {
     Delete,
     /// Removes a guest of an unwound creation that appeared late.
     Collect,
+    /// Gives it another size.
+    Resize,
+    /// Renames, describes, tags or protects it.
+    Edit,
+    /// Takes a snapshot of it.
+    Snapshot,
+    /// Goes back to a snapshot.
+    Rollback,
+    /// Deletes a snapshot.
+    Discard,
+    /// Moves it to another host.
+    Migrate,
 }
 
 impl OperationKind {
+    /// Every kind.
+    pub const ALL: [Self; 13] = [
+        Self::Create,
+        Self::Start,
+        Self::Stop,
+        Self::Shutdown,
+        Self::Reboot,
+        Self::Delete,
+        Self::Collect,
+        Self::Resize,
+        Self::Edit,
+        Self::Snapshot,
+        Self::Rollback,
+        Self::Discard,
+        Self::Migrate,
+    ];
+
     /// The kind as it is stored and printed.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -38,6 +67,12 @@ impl OperationKind {
             Self::Reboot => "reboot",
             Self::Delete => "delete",
             Self::Collect => "collect",
+            Self::Resize => "resize",
+            Self::Edit => "edit",
+            Self::Snapshot => "snapshot",
+            Self::Rollback => "rollback",
+            Self::Discard => "discard",
+            Self::Migrate => "migrate",
         }
     }
 }
@@ -52,18 +87,10 @@ impl FromStr for OperationKind {
     type Err = ParseIdError;
 
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
-        [
-            Self::Create,
-            Self::Start,
-            Self::Stop,
-            Self::Shutdown,
-            Self::Reboot,
-            Self::Delete,
-            Self::Collect,
-        ]
-        .into_iter()
-        .find(|kind| kind.as_str() == text)
-        .ok_or_else(|| ParseIdError { what: "an operation kind", text: text.to_owned() })
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or_else(|| ParseIdError { what: "an operation kind", text: text.to_owned() })
     }
 }
 

@@ -13,7 +13,8 @@ use pve::error::{Kind, Missing};
 use pve::firewall::{FirewallOptions, Rule};
 use pve::property::DiskSize;
 use pve::qemu::{
-    AgentInterface, CloneRequest, ConfigChange, DeleteRequest, Qemu, QemuConfig, ShutdownRequest,
+    AgentInterface, CloneRequest, ConfigChange, DeleteRequest, MigrateRequest, Qemu, QemuConfig,
+    ShutdownRequest, Snapshot,
 };
 use pve::tasks::{TaskEntry, TaskFilter, TaskStatus};
 use pve::{Params, Upid, VmId};
@@ -255,6 +256,19 @@ impl Cluster {
         self.read(self.qemu(guest).firewall().options()).await
     }
 
+    /// The options whose change waits for the guest's next start.
+    pub async fn pending(&self, guest: &Guest) -> Result<Vec<String>, Error> {
+        let values = self.read(self.qemu(guest).pending()).await?;
+        Ok(values.into_iter().filter(|value| value.is_pending()).map(|value| value.key).collect())
+    }
+
+    /// The guest's snapshots.
+    pub async fn snapshots(&self, guest: &Guest) -> Result<Vec<Snapshot>, Error> {
+        let mut all = self.read(self.qemu(guest).snapshots()).await?;
+        all.retain(|snapshot| !snapshot.is_current());
+        Ok(all)
+    }
+
     /// What the guest agent says about the guest's interfaces; `None` while it
     /// does not answer.
     pub async fn interfaces(&self, guest: &Guest) -> Result<Option<Vec<AgentInterface>>, Error> {
@@ -324,6 +338,43 @@ impl Cluster {
     pub async fn reboot(&self, guest: &Guest, timeout_s: u32) -> Result<Handle, Error> {
         let qemu = self.qemu(guest);
         self.task(&guest.node, qemu.reboot(Some(timeout_s))).await
+    }
+
+    /// Takes a snapshot.
+    pub async fn take_snapshot(
+        &self,
+        guest: &Guest,
+        name: &str,
+        description: &str,
+        memory: bool,
+    ) -> Result<Handle, Error> {
+        let qemu = self.qemu(guest);
+        self.task(&guest.node, qemu.create_snapshot(name, Some(description), memory)).await
+    }
+
+    /// Deletes a snapshot.
+    pub async fn drop_snapshot(&self, guest: &Guest, name: &str) -> Result<Handle, Error> {
+        let snapshot = self.qemu(guest).snapshot(name);
+        self.task(&guest.node, snapshot.delete(false)).await
+    }
+
+    /// Goes back to a snapshot.
+    pub async fn roll_back(&self, guest: &Guest, name: &str) -> Result<Handle, Error> {
+        let snapshot = self.qemu(guest).snapshot(name);
+        self.task(&guest.node, snapshot.rollback(false)).await
+    }
+
+    /// Moves a guest to another node, while it runs or not.
+    pub async fn migrate(
+        &self,
+        guest: &Guest,
+        target: &HostId,
+        online: bool,
+    ) -> Result<Handle, Error> {
+        let request =
+            MigrateRequest { target: target.to_string(), online, ..MigrateRequest::default() };
+        let qemu = self.qemu(guest);
+        self.task(&guest.node, qemu.migrate(&request)).await
     }
 
     /// Removes a guest with its disks and what refers to it; `None` when

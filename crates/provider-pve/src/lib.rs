@@ -10,11 +10,18 @@
 //! | start, stop, shutdown | one of the same name |
 //! | reboot | *note* (the QEMU process), reboot |
 //! | destroy | stop, destroy |
+//! | resize | *resize*, grow |
+//! | edit | edit |
+//! | snapshot | *snapshot* |
+//! | rollback | *note-generation*, rollback |
+//! | discard | discard |
+//! | migrate | migrate |
 #![warn(missing_docs)]
 
 mod actions;
 mod addresses;
 mod cluster;
+mod destinations;
 mod doctor;
 mod errors;
 mod guest;
@@ -32,8 +39,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use model::{Address, Clock, HostId, InstallationId, Intent, Mark};
 use provider::{
-    Action, ActionContext, Applied, Batch, Error, Existence, Facts, Handle, HandleState, IdRequest,
-    Orphan, Plan, Probe, Provider, ReservedId, Undone,
+    Action, ActionContext, Applied, Batch, Destinations, Error, Existence, Facts, Handle,
+    HandleState, IdRequest, Orphan, Plan, Probe, Provider, ReservedId, Undone,
 };
 use serde_json::Value;
 
@@ -136,6 +143,11 @@ impl Provider for ProxmoxProvider {
 
     async fn exists(&self, native: &Value, mark: &Mark) -> Result<Existence, Error> {
         self.cluster.existence(&GuestRef::read(native)?, *mark).await
+    }
+
+    async fn destinations(&self, native: &Value, mark: &Mark) -> Result<Destinations, Error> {
+        self.check(mark)?;
+        self.cluster.destinations(&GuestRef::read(native)?, *mark).await
     }
 
     async fn inspect(&self, key: &str) -> Result<Option<Orphan>, Error> {

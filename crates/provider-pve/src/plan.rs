@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use model::{ByteCount, CreateIntent, HostId, Intent, SeedAccess};
+use model::{ByteCount, CreateIntent, HostId, Intent, ResizeIntent, SeedAccess};
 use provider::{Action, Error, Facts, IdRequest, Limit, Plan, Rejection, ReservedId};
 use pve::VmId;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::actions::{clone, configure, destroy, firewall, grow, reboot, shutdown, start, stop};
+use crate::actions::{
+    clone, configure, destroy, edit, firewall, grow, migrate, reboot, resize, rollback, shutdown,
+    snapshot, start, stop,
+};
 use crate::native::{self, GuestRef, HostFacts, ImageRef};
 use crate::settings::{CloneMode, Settings, is_interface_name};
 
@@ -76,8 +79,64 @@ impl Settings {
                     on(destroy::NAME, false, json!({}), none),
                 ]
             }
+            other => self.changes(other, host)?,
         };
         Ok(Plan { provider: KIND.to_owned(), reference: Value::Null, actions })
+    }
+
+    /// The actions that change a guest which stays.
+    fn changes(&self, intent: &Intent, host: &HostId) -> Result<Vec<Action>, Error> {
+        let none = Duration::ZERO;
+        Ok(match intent {
+            Intent::Resize(resize) => {
+                let mut actions = vec![self.action(
+                    resize::NAME,
+                    host,
+                    true,
+                    payload_of(&resize_payload(resize))?,
+                    none,
+                )];
+                if let Some(size) = resize.root_disk {
+                    let payload = payload_of(&grow_payload(size, None)?)?;
+                    actions.push(self.action(grow::NAME, host, false, payload, none));
+                }
+                actions
+            }
+            Intent::Edit(edit) => {
+                let payload = payload_of(&edit::Edit { edit: edit.clone() })?;
+                vec![self.action(edit::NAME, host, false, payload, none)]
+            }
+            Intent::TakeSnapshot { name, description, memory, token } => {
+                let take = snapshot::Take {
+                    name: name.clone(),
+                    description: description.clone(),
+                    memory: *memory,
+                    token: *token,
+                };
+                let patience = self.timeouts.clone();
+                vec![self.action(snapshot::TAKE, host, true, payload_of(&take)?, patience)]
+            }
+            Intent::RollBack { name } => {
+                let payload = payload_of(&rollback::Rollback { name: name.clone() })?;
+                vec![
+                    self.action(rollback::NOTE, host, true, json!({}), none),
+                    self.action(rollback::NAME, host, false, payload, self.timeouts.clone()),
+                ]
+            }
+            Intent::DropSnapshot { name } => {
+                let payload = payload_of(&snapshot::Discard { name: name.clone() })?;
+                vec![self.action(snapshot::DISCARD, host, false, payload, self.timeouts.clone())]
+            }
+            Intent::Migrate { host: node, online } => {
+                let payload =
+                    payload_of(&migrate::Migrate { node: node.clone(), online: *online })?;
+                vec![self.action(migrate::NAME, host, false, payload, self.timeouts.clone())]
+            }
+            other => {
+                let text = format!("{} is not a change of a guest", other.name());
+                return Err(Error::rejected(Rejection::Unsupported, text));
+            }
+        })
     }
 
     fn create(
@@ -222,6 +281,14 @@ impl Settings {
 
 fn payload_of(payload: &impl Serialize) -> Result<Value, Error> {
     serde_json::to_value(payload).map_err(|error| Error::Malformed(error.to_string()))
+}
+
+fn resize_payload(resize: &ResizeIntent) -> resize::Resize {
+    let size = |cores, memory: ByteCount| resize::Size { cores, memory_mib: memory.as_mib_ceil() };
+    resize::Resize {
+        to: size(resize.cores, resize.memory),
+        before: size(resize.cores_before, resize.memory_before),
+    }
 }
 
 /// Whole seconds, at least one.

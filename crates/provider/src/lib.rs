@@ -17,7 +17,9 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 pub use error::{Error, Rejection};
-pub use observe::{Batch, Existence, GuestView, HostView, ImageView, Orphan};
+pub use observe::{
+    Batch, Destination, Destinations, Existence, GuestView, HostView, ImageView, Orphan,
+};
 pub use plan::{Action, IdRequest, Limit, Plan, ReservedId};
 
 /// What planning knows about the world: rows and the last observation, never a
@@ -54,7 +56,9 @@ pub struct ActionContext {
 /// What an action's effect has come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Applied {
-    /// Done. The output is merged into the reference to the guest.
+    /// Done. The output is merged into the reference to the guest, but for its
+    /// member `pending` (a list of texts): that is what of the effect the guest
+    /// gets only at its next start.
     Done(Value),
     /// Begun; the handle says how far it is.
     Started(Handle),
@@ -189,6 +193,14 @@ pub trait Provider: Send + Sync + 'static {
     /// # Errors
     /// As a read.
     async fn exists(&self, native: &Value, mark: &Mark) -> Result<Existence, Error>;
+
+    /// Every host that this guest of ours could move to, or the reason why not:
+    /// what the hypervisor knows about it (disks, devices), asked now. The host
+    /// where it is is not among them.
+    ///
+    /// # Errors
+    /// As a read; [`Error::Rejected`] when the guest is not there or not ours.
+    async fn destinations(&self, native: &Value, mark: &Mark) -> Result<Destinations, Error>;
 
     /// The mark that the guest at `key` carries and the reference that a
     /// destroy intent needs to remove it; `None` when it carries no mark.

@@ -78,6 +78,26 @@ pub enum Existence {
     Gone,
 }
 
+/// Where a guest could move.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destinations {
+    /// Where it is.
+    pub host: HostId,
+    /// Whether it runs.
+    pub running: bool,
+    /// The other hosts.
+    pub others: Vec<Destination>,
+}
+
+/// A host that a guest may be moved to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// The host.
+    pub host: HostId,
+    /// Why the guest cannot move there, if so.
+    pub refused: Option<String>,
+}
+
 /// A guest that carries a mark.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Orphan {

@@ -17,12 +17,12 @@ mod workflows;
 pub use guest::SeedDocuments;
 pub use house::{Core, House, HouseSettings, StartError};
 pub use observer::Observer;
-pub use placement::Placement;
+pub use placement::{HostChoice, Placement};
 pub use random::SystemRandom;
 pub use read_model::{InstanceFilter, ReadModel};
 pub use use_cases::{
-    Accepted, CreateInstance, LogLine, NewFlavour, NewToken, OperationFilter, PowerChange,
-    TokenInfo,
+    Accepted, CreateInstance, EditInstance, LogLine, NewFlavour, NewSnapshot, NewToken,
+    OperationFilter, PowerChange, ResizeInstance, TokenInfo,
 };
 pub use watch::ProviderWatch;
 pub use workflows::{

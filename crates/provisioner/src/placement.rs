@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use engine::StepError;
 use model::{ByteCount, HostId, Image, Instance, InstanceId, InstanceSpec, Phase};
-use provider::HostView;
+use provider::{Destinations, HostView};
 
 use crate::house::Core;
 
@@ -16,6 +16,24 @@ pub struct Placement {
     pub host: HostId,
     /// Every host with its score or the reason why not.
     pub explanation: Vec<String>,
+}
+
+/// A host, and what speaks for or against it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostChoice {
+    /// The host.
+    pub host: HostId,
+    /// Its score (more is better), or the reason why not.
+    pub score: Result<f64, String>,
+}
+
+impl std::fmt::Display for HostChoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.score {
+            Ok(score) => write!(f, "{}: score {score:.3}", self.host),
+            Err(reason) => write!(f, "{}: {reason}", self.host),
+        }
+    }
 }
 
 /// What is promised to guests that the last look did not show yet.
@@ -61,6 +79,56 @@ impl Core {
         let (cores, memory) = (instance.spec.cores, instance.spec.memory.as_bytes());
         placing.insert(instance.id, (placed.host.clone(), Promised { cores, memory }));
         Ok(placed)
+    }
+
+    /// Every host with its score for an instance that moves, or the reason why
+    /// it cannot move there, as last seen; not the one where it is.
+    pub(crate) fn destinations(&self, instance: &Instance) -> Vec<HostChoice> {
+        let view = self.read_model.provider_view(&instance.provider);
+        let here = instance.observed.as_ref().map(|seen| &seen.host);
+        let others = view.hosts.iter().filter(|host| Some(&host.id) != here);
+        others
+            .map(|host| {
+                let promised = self.promised(instance, &host.id);
+                let score = open(host).and_then(|()| room(&instance.spec, host, promised));
+                HostChoice { host: host.id.clone(), score }
+            })
+            .collect()
+    }
+
+    /// Where an instance moves: the host that was asked for, or the best.
+    pub(crate) fn destination(
+        &self,
+        instance: &Instance,
+        found: &Destinations,
+        wanted: Option<&HostId>,
+    ) -> Result<Placement, String> {
+        if wanted == Some(&found.host) {
+            return Err(format!("it is on {} already", found.host));
+        }
+        let mut choices = self.destinations(instance);
+        choices.retain(|choice| choice.host != found.host);
+        for choice in &mut choices {
+            let other = found.others.iter().find(|other| other.host == choice.host);
+            let refused = match other {
+                None => Some("the provider does not know it".to_owned()),
+                Some(other) => other.refused.clone(),
+            };
+            if let Some(reason) = refused {
+                choice.score = Err(reason);
+            } else if wanted.is_some_and(|wanted| *wanted != choice.host) {
+                choice.score = Err("another host was asked for".to_owned());
+            }
+        }
+        let explanation: Vec<String> = choices.iter().map(ToString::to_string).collect();
+        let fit = choices.iter().filter_map(|choice| Some((choice.score.clone().ok()?, choice)));
+        // The first by name among equals, as the hosts are in order.
+        let best = fit.reduce(|best, next| if next.0 > best.0 { next } else { best });
+        match best {
+            Some((_, choice)) => Ok(Placement { host: choice.host.clone(), explanation }),
+            None if explanation.is_empty() => Err("there is no other host".to_owned()),
+            None => Err(format!("no host can take it: {}", explanation.join("; "))),
+        }
     }
 
     /// What other instances of ours will take of a host that it does not show.
@@ -119,12 +187,7 @@ fn score(
     if spec.host.as_ref().is_some_and(|wanted| wanted != &host.id) {
         return Err("another host was asked for".to_owned());
     }
-    if !host.online {
-        return Err("offline".to_owned());
-    }
-    if let Some(reason) = &host.closed {
-        return Err(reason.clone());
-    }
+    open(host)?;
     if !image.presence.hosts.contains(&host.id) {
         let reason = match image.presence.reason.as_str() {
             "" => "not there",
@@ -132,6 +195,20 @@ fn score(
         };
         return Err(format!("image {}: {reason}", image.name));
     }
+    room(spec, host, promised)
+}
+
+/// Why no guest may come to a host.
+fn open(host: &HostView) -> Result<(), String> {
+    match &host.closed {
+        _ if !host.online => Err("offline".to_owned()),
+        Some(reason) => Err(reason.clone()),
+        None => Ok(()),
+    }
+}
+
+/// The score of a host by what is left on it, or what is missing.
+fn room(spec: &InstanceSpec, host: &HostView, promised: Promised) -> Result<f64, String> {
     if spec.cores > host.cores {
         return Err(format!("{} cores of {} asked for", spec.cores, host.cores));
     }
@@ -151,8 +228,6 @@ fn score(
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::collections::BTreeMap;
-
     use model::random::SeededRandom;
     use model::time::ManualClock;
     use model::{ImageId, ImagePresence, Timestamp};
@@ -188,19 +263,7 @@ mod tests {
     }
 
     fn spec(cores: u32, memory_gib: u64) -> InstanceSpec {
-        InstanceSpec {
-            name: "web".to_owned(),
-            image: image(&[]).id,
-            flavour: None,
-            cores,
-            memory: ByteCount::gib(memory_gib),
-            disks: Vec::new(),
-            nics: Vec::new(),
-            security_groups: Vec::new(),
-            host: None,
-            start: true,
-            labels: BTreeMap::new(),
-        }
+        InstanceSpec::new("web", image(&[]).id, cores, ByteCount::gib(memory_gib))
     }
 
     fn none(_: &HostId) -> Promised {

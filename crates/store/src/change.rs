@@ -142,6 +142,12 @@ pub struct InstanceUpdate {
     pub power: Option<PowerState>,
     /// Its addresses alone, with the present time, if it was ever seen.
     pub addresses: Option<Vec<Address>>,
+    /// Its host alone, with the present time, if it was ever seen.
+    pub host: Option<model::HostId>,
+    /// What waits for the guest's next start, if it was ever seen.
+    pub pending: Option<Vec<String>>,
+    /// Its snapshots.
+    pub snapshots: Option<model::Snapshots>,
     /// What is wrong with it. A fault without an operation gets the one whose
     /// workflow commits it.
     pub fault: Option<Option<Fault>>,

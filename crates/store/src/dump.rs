@@ -45,6 +45,7 @@ const TABLES: &[Table] = &[
             Structure("native"),
             Structure("observed"),
             Structure("fault"),
+            Structure("snapshots"),
         ],
     },
     Table {

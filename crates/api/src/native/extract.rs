@@ -48,6 +48,26 @@ where
     }
 }
 
+/// The id in the path, and the name after it.
+pub(super) struct IdAndName<T>(pub T, pub String);
+
+impl<S, T> FromRequestParts<S> for IdAndName<T>
+where
+    S: Send + Sync,
+    T: FromStr<Err = ParseIdError>,
+{
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let text = Path::<(String, String)>::from_request_parts(parts, state).await;
+        let Path((id, name)) =
+            text.map_err(|_| Error::invalid("id", "expected UTF-8 in the path"))?;
+        let id =
+            id.parse().map_err(|error: ParseIdError| Error::invalid("id", error.to_string()))?;
+        Ok(Self(id, name))
+    }
+}
+
 /// The parameters of the query.
 pub(super) struct Params<T>(pub T);
 

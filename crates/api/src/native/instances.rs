@@ -94,12 +94,17 @@ fn view(instance: &Instance, catalogue: &Catalogue, now: Timestamp) -> wire::Ins
         created_at: instance.created_at.into(),
         managed_by: instance.managed_by.into(),
         labels: spec.labels.clone(),
+        description: spec.description.clone(),
+        tags: spec.tags.clone(),
+        protected: spec.protected,
+        pending: observed.map(|seen| seen.pending.clone()).unwrap_or_default(),
+        snapshots: u32::try_from(instance.snapshots.taken.len()).unwrap_or(u32::MAX),
         generation: instance.generation,
     }
 }
 
 /// What a request calls a thing by: an id, or a name that only one has.
-fn find<Id, T>(
+pub(super) fn find<Id, T>(
     field: &str,
     text: &str,
     things: &[Arc<T>],
@@ -145,7 +150,7 @@ where
     }
 }
 
-fn name_of<T: std::str::FromStr<Err = model::ParseIdError>>(
+pub(super) fn name_of<T: std::str::FromStr<Err = model::ParseIdError>>(
     field: &str,
     text: Option<String>,
 ) -> Result<Option<T>, Error> {

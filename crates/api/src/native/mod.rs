@@ -1,6 +1,7 @@
 //! The native door: JSON over HTTP under `/v1`, with bearer tokens.
 
 mod auth;
+mod changes;
 mod error;
 mod extract;
 mod flavours;
@@ -9,6 +10,7 @@ mod images;
 mod instances;
 mod operations;
 mod request;
+mod snapshots;
 mod tokens;
 
 use std::sync::Arc;
@@ -87,6 +89,8 @@ pub fn router(house: Arc<House>, clock: Arc<dyn Clock>, limits: Limits) -> Resul
 fn routes_v1() -> OpenApiRouter<Native> {
     OpenApiRouter::new()
         .merge(instances::routes())
+        .merge(changes::routes())
+        .merge(snapshots::routes())
         .merge(operations::routes())
         .merge(images::routes())
         .merge(flavours::routes())
@@ -101,7 +105,7 @@ fn routes_open() -> OpenApiRouter<Native> {
 pub fn openapi() -> OpenApi {
     let mut described = routes_v1().into_openapi();
     for item in described.paths.paths.values_mut() {
-        let operations = [&mut item.get, &mut item.post, &mut item.delete];
+        let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
         for operation in operations.into_iter().flatten() {
             describe_failures(operation);
             let bearer = utoipa::openapi::SecurityRequirement::new("bearer", Vec::<String>::new());

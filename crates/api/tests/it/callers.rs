@@ -25,6 +25,9 @@ fn body(method: &str, path: &str) -> Option<&'static str> {
         ("post", "/v1/flavours") => {
             Some(r#"{"name":"intruder","cores":1,"memory_bytes":1073741824}"#)
         }
+        ("post", "/v1/instances/{id}/resize") => Some(r#"{"cores":2}"#),
+        ("patch", "/v1/instances/{id}") => Some(r#"{"name":"intruder"}"#),
+        ("post", "/v1/instances/{id}/snapshots") => Some(r#"{"name":"intruder"}"#),
         ("post", "/v1/tokens") => Some(r#"{"name":"intruder","role":"admin"}"#),
         _ => None,
     }
@@ -56,7 +59,7 @@ async fn routes(doors: &Doors) -> Vec<Route> {
             routes.push(Route {
                 method: method.to_uppercase(),
                 template: template.clone(),
-                path: template.replace("{id}", &id),
+                path: template.replace("{id}", &id).replace("{name}", "before"),
                 body,
             });
         }

@@ -44,6 +44,8 @@ impl Doors {
         let test = provisioner::testing::house().await;
         let step = Duration::from_millis(20);
         test.cloud.set_durations(Durations {
+            snapshot: Duration::from_millis(50),
+            migrate: Duration::from_millis(50),
             clone: step,
             grow: step,
             start: step,

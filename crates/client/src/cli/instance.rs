@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use model::{ByteCount, InstanceId, OperationId};
 
+use super::change::{self, EditArgs, MigrateArgs, ResizeArgs, SnapshotCommand};
 use super::exit::{Exit, Failure, settled};
 use super::operation::follow;
 use super::output::{Format, Screen, Table, ago, seconds, sheet};
@@ -58,6 +59,21 @@ pub enum InstanceCommand {
         #[arg(long, value_name = "SECONDS", default_value_t = 60)]
         timeout: u64,
     },
+    /// Give an instance another size
+    Resize(ResizeArgs),
+    /// Rename, describe, tag or protect an instance
+    Edit(EditArgs),
+    /// Show where an instance could move, and why not elsewhere
+    Destinations {
+        /// Its name or id
+        #[arg(value_name = "NAME|ID")]
+        instance: String,
+    },
+    /// Move an instance to another host
+    Migrate(MigrateArgs),
+    /// Snapshots of an instance
+    #[command(subcommand)]
+    Snapshot(SnapshotCommand),
     /// Delete an instance with everything that belongs to it
     Delete(PowerArgs),
 }
@@ -70,6 +86,16 @@ pub struct PowerArgs {
     /// Follow the operation until it ends
     #[arg(long)]
     wait: bool,
+}
+
+impl PowerArgs {
+    pub(super) const fn new(instance: String, wait: bool) -> Self {
+        Self { instance, wait }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.instance
+    }
 }
 
 #[derive(Debug, Args)]
@@ -155,6 +181,13 @@ pub(super) async fn run(
             let answer = client.reboot_instance(id, &Reboot { timeout_seconds: timeout }).await?;
             accepted(client, screen, &power, "reboot", answer).await
         }
+        InstanceCommand::Resize(args) => change::resize(client, screen, args).await,
+        InstanceCommand::Edit(args) => change::edit(client, screen, args).await,
+        InstanceCommand::Destinations { instance } => {
+            change::destinations(client, screen, &instance).await
+        }
+        InstanceCommand::Migrate(args) => change::migrate(client, screen, args).await,
+        InstanceCommand::Snapshot(command) => change::snapshot(client, screen, command).await,
         InstanceCommand::Delete(args) => {
             let id = resolve_id(client, &args.instance).await?;
             accepted(client, screen, &args, "delete", client.delete_instance(id).await?).await
@@ -183,14 +216,14 @@ pub(super) async fn resolve(client: &Client, text: &str) -> Result<Instance, Fai
     }
 }
 
-async fn resolve_id(client: &Client, text: &str) -> Result<InstanceId, Failure> {
+pub(super) async fn resolve_id(client: &Client, text: &str) -> Result<InstanceId, Failure> {
     match text.parse() {
         Ok(id) => Ok(id),
         Err(_) => Ok(resolve(client, text).await?.id),
     }
 }
 
-async fn accepted(
+pub(super) async fn accepted(
     client: &Client,
     screen: &mut Screen,
     args: &PowerArgs,
@@ -339,6 +372,7 @@ fn show(screen: &mut Screen, instance: &Instance) -> Result<Exit, Failure> {
     let labels: Vec<String> =
         instance.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let disks: Vec<String> = instance.disks.iter().map(|disk| show_size(disk.size_bytes)).collect();
+    let tags: Vec<&str> = instance.tags.iter().map(String::as_str).collect();
     let named = |thing: &crate::wire::Named| match &thing.name {
         Some(name) => format!("{name} ({})", thing.id),
         None => format!("{} (gone)", thing.id),
@@ -362,10 +396,14 @@ fn show(screen: &mut Screen, instance: &Instance) -> Result<Exit, Failure> {
         ("cores", instance.cores.to_string()),
         ("memory", show_size(instance.memory_bytes)),
         ("disks", disks.join(", ")),
+        ("pending", instance.pending.join(", ")),
         ("host", instance.host.clone().unwrap_or_default()),
         ("provider", instance.provider.clone()),
         ("managed by", instance.managed_by.to_string()),
         ("labels", labels.join(", ")),
+        ("tags", tags.join(", ")),
+        ("notes", instance.description.clone()),
+        ("protected", if instance.protected { "yes".to_owned() } else { String::new() }),
         ("last seen", seen.unwrap_or_else(|| "not yet".to_owned())),
         ("created", instance.created_at.to_string()),
     ]))

@@ -3,6 +3,7 @@
 //! [`run`]'s answer into its exit code.
 
 mod catalogue;
+mod change;
 mod connection;
 mod exit;
 mod instance;

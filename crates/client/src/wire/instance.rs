@@ -1,6 +1,6 @@
 //! Instances.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use model::{InstanceId, OperationId};
@@ -284,6 +284,21 @@ pub struct Instance {
     /// Labels.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// What people say about it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// Its tags on the hypervisor, but for the one of guests that Innkeeper made.
+    #[serde(default)]
+    pub tags: BTreeSet<String>,
+    /// Whether it is protected against deletion.
+    #[serde(default)]
+    pub protected: bool,
+    /// What was accepted and waits for the guest's next start.
+    #[serde(default)]
+    pub pending: Vec<String>,
+    /// How many snapshots it has.
+    #[serde(default)]
+    pub snapshots: u32,
     /// Counts accepted specifications, from 1.
     pub generation: u64,
 }

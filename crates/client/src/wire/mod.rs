@@ -5,6 +5,7 @@
 //! may gain fields without a new version.
 
 mod catalogue;
+mod change;
 mod error;
 mod instance;
 mod operation;
@@ -14,6 +15,10 @@ mod token;
 mod words;
 
 pub use catalogue::{Flavour, FlavourList, Image, ImageList, NewFlavour};
+pub use change::{
+    Destination, DestinationList, EditInstance, Migrate, NewSnapshot, Resize, Snapshot,
+    SnapshotList,
+};
 pub use error::{ErrorBody, ErrorDetail};
 pub use instance::{
     Accepted, Address, CreateInstance, Disk, Fault, Instance, InstanceList, InstanceQuery, Named,

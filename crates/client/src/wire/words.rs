@@ -135,6 +135,18 @@ words! {
         Delete = "delete",
         /// Removes a guest of an unwound creation that appeared late.
         Collect = "collect",
+        /// Gives it another size.
+        Resize = "resize",
+        /// Renames, describes, tags or protects it.
+        Edit = "edit",
+        /// Takes a snapshot of it.
+        Snapshot = "snapshot",
+        /// Goes back to a snapshot.
+        Rollback = "rollback",
+        /// Deletes a snapshot.
+        Discard = "discard",
+        /// Moves it to another host.
+        Migrate = "migrate",
     }
 
     /// Where an operation is.

@@ -82,7 +82,11 @@ impl ProxmoxWorld {
 fn call_of(action: &str) -> Option<(&'static str, &'static str)> {
     Some(match action {
         "clone" => ("POST", "/nodes/*/qemu/*/clone"),
-        "configure" => ("PUT", "/nodes/*/qemu/*/config"),
+        "configure" | "resize" | "edit" => ("PUT", "/nodes/*/qemu/*/config"),
+        "snapshot" => ("POST", "/nodes/*/qemu/*/snapshot"),
+        "rollback" => ("POST", "/nodes/*/qemu/*/snapshot/*/rollback"),
+        "discard" => ("DELETE", "/nodes/*/qemu/*/snapshot/*"),
+        "migrate" => ("POST", "/nodes/*/qemu/*/migrate"),
         "grow" => ("PUT", "/nodes/*/qemu/*/resize"),
         "firewall" => ("POST", "/nodes/*/qemu/*/firewall/rules"),
         "start" => ("POST", "/nodes/*/qemu/*/status/start"),
@@ -96,7 +100,7 @@ fn call_of(action: &str) -> Option<(&'static str, &'static str)> {
 
 /// Whether the call answers with a task.
 fn has_task(action: &str) -> bool {
-    !matches!(action, "configure" | "firewall")
+    !matches!(action, "configure" | "firewall" | "resize" | "edit")
 }
 
 fn effect(action: &str, what: What) -> Option<Effect> {
@@ -159,6 +163,7 @@ impl World for ProxmoxWorld {
         let call = match trouble.at {
             At::Apply => call_of(&trouble.action),
             At::Undo if trouble.action == "clone" => call_of("destroy"),
+            At::Undo if trouble.action == "snapshot" => call_of("discard"),
             At::Probe => Some(("GET", "/nodes/*/qemu/*/config")),
             At::Undo => None,
         };

@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::resize::Size;
 use super::{Carry, ours};
 use crate::cluster::Cluster;
 use crate::guest::is_protected;
@@ -74,26 +75,11 @@ impl Configure {
         config: &QemuConfig,
         seed_url: Option<&SecretString>,
     ) -> Result<ConfigChange, Error> {
-        let mut change = ConfigChange::new();
-        if config.cores() != u64::from(self.cores) {
-            change = change.set("cores", self.cores);
-        }
-        if config.memory_mib() != self.memory_mib {
-            change = change.set("memory", self.memory_mib);
-        }
-        // More sockets or fewer virtual processors of the template would make
-        // another number of cores; more ballooning than memory is refused; the
-        // template's protection is not the guest's.
-        let balloon = config.get("balloon").and_then(|text| text.parse().ok());
-        for (name, unwanted) in [
-            ("sockets", config.sockets() != 1),
-            ("vcpus", config.get("vcpus").is_some()),
-            ("balloon", balloon.unwrap_or(0) > self.memory_mib),
-            ("protection", is_protected(config)),
-        ] {
-            if unwanted {
-                change = change.delete(name);
-            }
+        let size = Size { cores: self.cores, memory_mib: self.memory_mib };
+        let mut change = size.changes(config, ConfigChange::new());
+        // The template's protection is not the guest's.
+        if is_protected(config) {
+            change = change.delete("protection");
         }
         let mut tags = config.tags();
         if tags.insert(TAG) {

@@ -4,10 +4,15 @@
 pub(crate) mod clone;
 pub(crate) mod configure;
 pub(crate) mod destroy;
+pub(crate) mod edit;
 pub(crate) mod firewall;
 pub(crate) mod grow;
+pub(crate) mod migrate;
 pub(crate) mod reboot;
+pub(crate) mod resize;
+pub(crate) mod rollback;
 pub(crate) mod shutdown;
+pub(crate) mod snapshot;
 pub(crate) mod start;
 pub(crate) mod stop;
 
@@ -62,6 +67,13 @@ pub(crate) fn load(action: &Action) -> Result<Box<dyn Carry>, Error> {
         (reboot::NOTE, 1) => read::<reboot::Note>(action),
         (reboot::NAME, 1) => read::<reboot::Reboot>(action),
         (destroy::NAME, 1) => read::<destroy::Destroy>(action),
+        (resize::NAME, 1) => read::<resize::Resize>(action),
+        (edit::NAME, 1) => read::<edit::Edit>(action),
+        (snapshot::TAKE, 1) => read::<snapshot::Take>(action),
+        (snapshot::DISCARD, 1) => read::<snapshot::Discard>(action),
+        (rollback::NOTE, 1) => read::<rollback::Note>(action),
+        (rollback::NAME, 1) => read::<rollback::Rollback>(action),
+        (migrate::NAME, 1) => read::<migrate::Migrate>(action),
         (name, version) => Err(Error::rejected(
             Rejection::Unsupported,
             format!("this release has no action {name:?} of version {version}"),
@@ -97,6 +109,34 @@ pub(crate) async fn ours(cluster: &Cluster, context: &ActionContext) -> Result<G
         Standing::Unfinished(found) => Err(unfinished(found.vmid)),
         Standing::Absent => Err(gone(guest.vmid)),
         Standing::Foreign(text) => Err(Error::rejected(Rejection::NotFound, text)),
+    }
+}
+
+/// The guest whose change is to be taken back; `None` when it is not there or
+/// not ours, so that there is nothing to take back.
+///
+/// # Errors
+/// As a read.
+pub(crate) async fn ours_to_undo(
+    cluster: &Cluster,
+    context: &ActionContext,
+) -> Result<Option<Guest>, Error> {
+    let (guest, identity) = target(context)?;
+    let standing = cluster.look(guest.vmid, &guest.hints(), &identity).await?;
+    Ok(match standing {
+        Standing::Ours(guest) => Some(guest),
+        Standing::Absent | Standing::Foreign(_) | Standing::Unfinished(_) => None,
+    })
+}
+
+/// What taking back has come to when there is nothing left to take back: done
+/// once no request that was sent before can have an effect any more.
+pub(crate) fn landed(cluster: &Cluster, context: &ActionContext) -> Undone {
+    let timeouts = &cluster.settings.timeouts;
+    let on_its_way = timeouts.request() + timeouts.settle();
+    match context.in_doubt_since {
+        Some(since) if cluster.clock.now() < since.plus(on_its_way) => Undone::InProgress,
+        _ => Undone::Done,
     }
 }
 

@@ -29,7 +29,10 @@ const GUESTS: &[&str] = &[
     "VM.Config.Memory",
     "VM.Config.Network",
     "VM.Config.Options",
+    "VM.Migrate",
     "VM.PowerMgmt",
+    "VM.Snapshot",
+    "VM.Snapshot.Rollback",
 ];
 
 /// Compares what is needed with what is there.

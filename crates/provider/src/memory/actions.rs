@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{ByteCount, HostId, Mark};
+use model::{ByteCount, EditIntent, HostId, Mark, OperationId};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -15,6 +15,8 @@ use crate::{Action, ActionContext, Applied, Error, Probe, Rejection, Undone};
 
 /// The member of the reference to the guest that holds the noted counter.
 const NOTED: &str = "boots_before_reboot";
+/// The member that holds the noted state before a rollback.
+const NOTED_STATE: &str = "state_before_rollback";
 
 /// An action's payload.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -52,6 +54,36 @@ pub(super) enum Act {
         timeout_s: u64,
     },
     Destroy {},
+    Resize {
+        to: Size,
+        before: Size,
+    },
+    Edit {
+        edit: EditIntent,
+    },
+    Snapshot {
+        name: String,
+        memory: bool,
+        token: OperationId,
+    },
+    NoteState {},
+    Rollback {
+        name: String,
+    },
+    Discard {
+        name: String,
+    },
+    Migrate {
+        host: HostId,
+        online: bool,
+    },
+}
+
+/// A guest's size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Size {
+    pub cores: u32,
+    pub memory: ByteCount,
 }
 
 impl Act {
@@ -86,6 +118,13 @@ impl Act {
             Self::NoteBoot {} => "note-boot",
             Self::Reboot { .. } => "reboot",
             Self::Destroy {} => "destroy",
+            Self::Resize { .. } => "resize",
+            Self::Edit { .. } => "edit",
+            Self::Snapshot { .. } => "snapshot",
+            Self::NoteState {} => "note-state",
+            Self::Rollback { .. } => "rollback",
+            Self::Discard { .. } => "discard",
+            Self::Migrate { .. } => "migrate",
         }
     }
 
@@ -130,10 +169,18 @@ impl Act {
             }
             return Ok(Applied::Done(json!({ NOTED: guest.boots })));
         }
-        if self.is_done(desk, &guest, context) {
-            return Ok(done());
+        if let Self::NoteState {} = self {
+            return Ok(Applied::Done(json!({ NOTED_STATE: guest.state })));
         }
-        desk.send(self.effect(&guest, context)?)
+        self.refuse(&guest)?;
+        if self.is_done(desk, &guest, context) {
+            return Ok(Applied::Done(self.output(desk, &guest)));
+        }
+        let sent = desk.send(self.effect(&guest, context)?)?;
+        Ok(match sent {
+            Applied::Done(_) => Applied::Done(self.output(desk, &guest)),
+            started @ Applied::Started(_) => started,
+        })
     }
 
     fn is_removal(&self) -> bool {
@@ -161,7 +208,43 @@ impl Act {
                 let noted = context.native.get(NOTED).and_then(Value::as_u64);
                 guest.is_running() && noted.is_some_and(|noted| u64::from(guest.boots) != noted)
             }
-            Self::NoteBoot {} | Self::Destroy {} => false,
+            Self::Resize { to, .. } => guest.size_to_be() == *to,
+            Self::Edit { edit } => guest.is_as_edited(edit),
+            Self::Snapshot { name, token, .. } => {
+                guest.snapshots.get(name).is_some_and(|snapshot| snapshot.token == *token)
+            }
+            Self::Rollback { .. } => {
+                let noted = context.native.get(NOTED_STATE).and_then(Value::as_u64);
+                noted.is_some_and(|noted| u64::from(guest.state) != noted)
+            }
+            Self::Discard { name } => !guest.snapshots.contains_key(name),
+            Self::Migrate { host, .. } => guest.host == *host,
+            Self::NoteBoot {} | Self::NoteState {} | Self::Destroy {} => false,
+        }
+    }
+
+    /// Refuses what cannot be done to this guest.
+    fn refuse(&self, guest: &Guest) -> Result<(), Error> {
+        let no = |why, text| Err(Error::rejected(why, text));
+        match self {
+            Self::Rollback { name } if !guest.snapshots.contains_key(name) => {
+                no(Rejection::NotFound, format!("guest {} has no snapshot {name:?}", guest.id))
+            }
+            Self::Migrate { online: false, host } if guest.is_running() && guest.host != *host => {
+                no(Rejection::Invalid, format!("guest {} is running", guest.id))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The output of an action that is done.
+    fn output(&self, desk: &Desk<'_>, guest: &Guest) -> Value {
+        let guest = desk.world.guests.get(&guest.id).unwrap_or(guest);
+        match self {
+            Self::Clone { .. } => Reference::of(guest).write(),
+            Self::Resize { .. } => json!({ "pending": guest.pending_names() }),
+            Self::Migrate { .. } => json!({ "host": guest.host }),
+            _ => json!({}),
         }
     }
 
@@ -203,7 +286,15 @@ impl Act {
             // Somebody has started it since it was stopped.
             Self::Destroy {} if guest.is_running() => Effect::Stop { id },
             Self::Destroy {} => Effect::Destroy { id },
-            Self::Clone { .. } | Self::NoteBoot {} => {
+            Self::Resize { to, .. } => Effect::Resize { id, digest, to: *to },
+            Self::Edit { edit } => Effect::Edit { id, digest, edit: edit.clone() },
+            Self::Snapshot { name, memory, token } => {
+                Effect::Snapshot { id, name: name.clone(), memory: *memory, token: *token }
+            }
+            Self::Rollback { name } => Effect::Rollback { id, name: name.clone() },
+            Self::Discard { name } => Effect::Discard { id, name: name.clone() },
+            Self::Migrate { host, .. } => Effect::Migrate { id, host: host.clone() },
+            Self::Clone { .. } | Self::NoteBoot {} | Self::NoteState {} => {
                 return Err(Error::Malformed(format!("{} has no such effect", self.name())));
             }
         })
@@ -227,29 +318,32 @@ impl Act {
             Standing::Foreign(text) => return Ok(Probe::Foreign(text)),
         };
         if self.is_done(desk, &guest, context) {
-            let output = if is_clone { Reference::of(&guest).write() } else { json!({}) };
-            return Ok(Probe::Done(output));
+            return Ok(Probe::Done(self.output(desk, &guest)));
         }
         let kinds: &[&str] = match self {
             Self::Reboot { .. } => &["reboot", "start"],
             Self::Destroy {} => &["destroy", "stop"],
             // The note is taken anew until it is journalled.
-            Self::NoteBoot {} => &[],
+            Self::NoteBoot {} | Self::NoteState {} => &[],
             _ => &[self.name()],
         };
         Ok(desk.going_on(guest.id, kinds).map_or(Probe::NotDone, Probe::InProgress))
     }
 
-    /// Only a clone has something to take back: what the other reversible
-    /// actions change goes with the guest that the clone made.
+    /// Of a create plan only the clone has something to take back: what the
+    /// other actions change goes with the guest that the clone made.
     pub fn undo(
         &self,
         desk: &mut Desk<'_>,
         about: &Reference,
         context: &ActionContext,
     ) -> Result<Undone, Error> {
-        let Self::Clone { id, .. } = self else {
-            return Ok(Undone::Done);
+        let id = match self {
+            Self::Clone { id, .. } => id,
+            Self::Resize { .. } | Self::Snapshot { .. } => {
+                return self.undo_change(desk, about, context);
+            }
+            _ => return Ok(Undone::Done),
         };
         let guest = match desk.world.look(about, &context.mark)? {
             Standing::Ours(guest) => *guest,
@@ -274,6 +368,38 @@ impl Act {
         match desk.send(effect)? {
             Applied::Started(handle) => Ok(Undone::Started(handle)),
             Applied::Done(_) => Ok(Undone::Done),
+        }
+    }
+}
+
+impl Act {
+    /// Takes back what has changed a guest that stays.
+    fn undo_change(
+        &self,
+        desk: &mut Desk<'_>,
+        about: &Reference,
+        context: &ActionContext,
+    ) -> Result<Undone, Error> {
+        let Standing::Ours(guest) = desk.world.look(about, &context.mark)? else {
+            return Ok(Undone::Done);
+        };
+        if desk.world.task_on(guest.id).is_some() {
+            return Ok(Undone::InProgress);
+        }
+        let (id, digest) = (guest.id, guest.digest);
+        let effect = match self {
+            Self::Resize { before, .. } if guest.size_to_be() != *before => {
+                Effect::Resize { id, digest, to: *before }
+            }
+            Self::Snapshot { name, .. } if self.is_done(desk, &guest, context) => {
+                Effect::Discard { id, name: name.clone() }
+            }
+            _ if desk.may_land(context.in_doubt_since) => return Ok(Undone::InProgress),
+            _ => return Ok(Undone::Done),
+        };
+        match desk.send(effect)? {
+            Applied::Started(handle) => Ok(Undone::Started(handle)),
+            Applied::Done(_) => Ok(Undone::InProgress),
         }
     }
 }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use model::{Clock, InstanceId};
+use model::{Clock, InstanceId, Timestamp};
 
 use super::cloud::MemoryCloud;
 use super::faults::{Call, FaultKind, Site};
 use super::guest::Request;
-use super::plan::failure;
+use super::plan::{REQUEST_TIMEOUT, failure};
 use super::standing::Reference;
 use super::tasks::{Effect, Fate, handle};
 use super::world::{Late, World};
@@ -102,6 +102,12 @@ impl Desk<'_> {
             }
             _ => work(self),
         }
+    }
+
+    /// Whether a request that was sent at this time and not answered may still
+    /// have an effect.
+    pub fn may_land(&self, since: Option<Timestamp>) -> bool {
+        since.is_some_and(|since| self.request.at < since.plus(REQUEST_TIMEOUT).plus(self.settle))
     }
 
     fn ambiguous(&self) -> Error {

@@ -1,10 +1,12 @@
 //! What the cloud consists of, as tests see it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use model::{ByteCount, HostId, InstanceId, Mark, PowerState, Timestamp};
+use model::{ByteCount, EditIntent, HostId, InstanceId, Mark, OperationId, PowerState, Timestamp};
 use secrecy::SecretString;
 
+use super::actions::Size;
 use super::faults::Call;
 
 /// A guest of the cloud.
@@ -36,6 +38,18 @@ pub struct Guest {
     pub power: PowerState,
     /// How many times it has been powered on or restarted.
     pub boots: u32,
+    /// The size that it has from its next start on.
+    pub(super) pending: Option<Size>,
+    /// What people say about it.
+    pub description: String,
+    /// Its tags.
+    pub tags: BTreeSet<String>,
+    /// Whether it is protected against removal.
+    pub protected: bool,
+    /// Its snapshots by name.
+    pub(super) snapshots: BTreeMap<String, Saved>,
+    /// Changes with each rollback.
+    pub(super) state: u32,
     /// Whether it goes down when it is asked to.
     pub obeys: bool,
     /// Whether it tells its addresses once it has booted.
@@ -60,6 +74,91 @@ impl Guest {
     }
 }
 
+/// A snapshot: what of a guest it brings back.
+#[derive(Clone, Debug)]
+pub(super) struct Saved {
+    pub token: OperationId,
+    pub name: String,
+    pub size: Size,
+    pub tags: BTreeSet<String>,
+    pub protected: bool,
+    pub disk: Option<ByteCount>,
+    /// With its memory, of a guest that ran.
+    pub running: bool,
+}
+
+impl Guest {
+    /// The names of its snapshots.
+    pub fn snapshot_names(&self) -> Vec<String> {
+        self.snapshots.keys().cloned().collect()
+    }
+
+    /// The size that it has from its next start on.
+    pub(super) fn size_to_be(&self) -> Size {
+        self.pending.unwrap_or(Size { cores: self.cores, memory: self.memory })
+    }
+
+    /// What waits for its next start.
+    pub fn pending_names(&self) -> Vec<&'static str> {
+        let to_be = self.size_to_be();
+        let cores = (to_be.cores != self.cores).then_some("cores");
+        let memory = (to_be.memory != self.memory).then_some("memory");
+        cores.into_iter().chain(memory).collect()
+    }
+
+    /// Gives it a size: at once when it is off.
+    pub(super) fn resize(&mut self, to: Size) {
+        if self.is_running() {
+            let now = Size { cores: self.cores, memory: self.memory };
+            self.pending = Some(to).filter(|to| *to != now);
+        } else {
+            (self.cores, self.memory, self.pending) = (to.cores, to.memory, None);
+        }
+    }
+
+    /// What waits for a start comes about.
+    pub(super) fn apply_pending(&mut self) {
+        let to = self.size_to_be();
+        (self.cores, self.memory, self.pending) = (to.cores, to.memory, None);
+    }
+
+    pub(super) fn is_as_edited(&self, edit: &EditIntent) -> bool {
+        edit.name.as_ref().is_none_or(|name| *name == self.name)
+            && edit.description.as_ref().is_none_or(|text| *text == self.description)
+            && edit.tags.as_ref().is_none_or(|tags| *tags == self.tags)
+            && edit.protected.is_none_or(|protected| protected == self.protected)
+    }
+
+    pub(super) fn edit(&mut self, edit: &EditIntent) {
+        let edit = edit.clone();
+        self.name = edit.name.unwrap_or(std::mem::take(&mut self.name));
+        self.description = edit.description.unwrap_or(std::mem::take(&mut self.description));
+        self.tags = edit.tags.unwrap_or(std::mem::take(&mut self.tags));
+        self.protected = edit.protected.unwrap_or(self.protected);
+    }
+
+    pub(super) fn save(&self, token: OperationId, memory: bool, disk: Option<ByteCount>) -> Saved {
+        Saved {
+            token,
+            name: self.name.clone(),
+            size: Size { cores: self.cores, memory: self.memory },
+            tags: self.tags.clone(),
+            protected: self.protected,
+            disk,
+            running: memory && self.is_running(),
+        }
+    }
+
+    pub(super) fn restore(&mut self, saved: &Saved) {
+        self.name.clone_from(&saved.name);
+        (self.cores, self.memory, self.pending) = (saved.size.cores, saved.size.memory, None);
+        self.tags.clone_from(&saved.tags);
+        self.protected = saved.protected;
+        self.power = if saved.running { PowerState::Running } else { PowerState::Stopped };
+        self.state += 1;
+    }
+}
+
 /// How long the cloud's tasks take.
 #[derive(Clone, Copy, Debug)]
 pub struct Durations {
@@ -79,6 +178,10 @@ pub struct Durations {
     pub reboot: Duration,
     /// A removal.
     pub destroy: Duration,
+    /// Taking, going back to or deleting a snapshot.
+    pub snapshot: Duration,
+    /// A move to another host.
+    pub migrate: Duration,
 }
 
 impl Default for Durations {
@@ -93,6 +196,8 @@ impl Default for Durations {
             shutdown: seconds(3),
             reboot: seconds(3),
             destroy: seconds(1),
+            snapshot: seconds(2),
+            migrate: seconds(4),
         }
     }
 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 use model::{CreateIntent, HostId, Intent, SeedAccess};
 use serde_json::Value;
 
-use super::actions::Act;
+use super::actions::{Act, Size};
 use super::standing::Reference;
 use crate::{Action, Error, Facts, IdRequest, Limit, Plan, Rejection, ReservedId};
 
 /// The provider's kind.
 pub(super) const KIND: &str = "memory";
 
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const SETTLE: Duration = Duration::from_secs(60);
 const DEADLINE: Duration = Duration::from_secs(600);
 /// Longer than a lease and the longest request together.
@@ -68,6 +68,26 @@ impl Planner<'_> {
             ],
             Intent::Destroy => {
                 vec![(Act::Stop { before_removal: true }, false), (Act::Destroy {}, false)]
+            }
+            Intent::Resize(resize) => {
+                let size = |cores, memory| Size { cores, memory };
+                let before = size(resize.cores_before, resize.memory_before);
+                let to = size(resize.cores, resize.memory);
+                let grow = resize.root_disk.map(|size| (Act::Grow { size }, false));
+                [(Act::Resize { to, before }, true)].into_iter().chain(grow).collect()
+            }
+            Intent::Edit(edit) => vec![(Act::Edit { edit: edit.clone() }, false)],
+            Intent::TakeSnapshot { name, memory, token, .. } => {
+                let (name, memory, token) = (name.clone(), *memory, *token);
+                vec![(Act::Snapshot { name, memory, token }, true)]
+            }
+            // As for a restart: what tells a rollback from none is noted first.
+            Intent::RollBack { name } => {
+                vec![(Act::NoteState {}, true), (Act::Rollback { name: name.clone() }, false)]
+            }
+            Intent::DropSnapshot { name } => vec![(Act::Discard { name: name.clone() }, false)],
+            Intent::Migrate { host, online } => {
+                vec![(Act::Migrate { host: host.clone(), online: *online }, false)]
             }
         };
         self.assemble(acts, &host, Value::Null)

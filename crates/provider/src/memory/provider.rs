@@ -13,11 +13,12 @@ use super::desk::{Asked, Desk, call};
 use super::faults::Call;
 use super::guest::Guest;
 use super::plan::{KIND, Planner, failure};
-use super::standing::{Reference, Standing};
+use super::standing::{Reference, Standing, gone};
 use super::world::World;
 use crate::{
-    Action, ActionContext, Applied, Batch, Error, Existence, Facts, GuestView, Handle, HandleState,
-    HostView, IdRequest, ImageView, Orphan, Plan, Probe, Provider, ReservedId, Undone,
+    Action, ActionContext, Applied, Batch, Destination, Destinations, Error, Existence, Facts,
+    GuestView, Handle, HandleState, HostView, IdRequest, ImageView, Orphan, Plan, Probe, Provider,
+    ReservedId, Undone,
 };
 
 /// A provider over a [`MemoryCloud`]. Several may share one: each stands for a
@@ -149,6 +150,22 @@ impl Provider for MemoryProvider {
                     Existence::Ours
                 }
             })
+        })
+    }
+
+    async fn destinations(&self, native: &Value, mark: &Mark) -> Result<Destinations, Error> {
+        let about = Reference::read(native)?;
+        self.read(Call::Observe, "destinations", Some(about.clone()), Some(mark), |desk| {
+            let Standing::Ours(guest) = desk.world.look(&about, mark)? else {
+                return Err(gone(about.id));
+            };
+            let others = desk.world.hosts.iter().filter(|(id, _)| **id != guest.host);
+            let others = others.map(|(id, host)| Destination {
+                host: id.clone(),
+                refused: (!host.online).then(|| "it does not answer".to_owned()),
+            });
+            let running = guest.power == PowerState::Running;
+            Ok(Destinations { host: guest.host.clone(), running, others: others.collect() })
         })
     }
 

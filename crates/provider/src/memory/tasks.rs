@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use model::{ByteCount, HostId, Mark, PowerState};
+use model::{ByteCount, EditIntent, HostId, Mark, OperationId, PowerState};
 use secrecy::SecretString;
 
+use super::actions::Size;
 use super::world::World;
 use crate::{Error, Handle, HandleState, Rejection};
 
@@ -23,6 +24,12 @@ pub(super) enum Effect {
     Shutdown { id: u64, timeout: Duration, force: bool },
     Reboot { id: u64, timeout: Duration },
     Destroy { id: u64 },
+    Resize { id: u64, digest: u64, to: Size },
+    Edit { id: u64, digest: u64, edit: EditIntent },
+    Snapshot { id: u64, name: String, memory: bool, token: OperationId },
+    Rollback { id: u64, name: String },
+    Discard { id: u64, name: String },
+    Migrate { id: u64, host: HostId },
 }
 
 #[derive(Clone, Debug)]
@@ -86,7 +93,13 @@ impl Effect {
             | Self::Stop { id }
             | Self::Shutdown { id, .. }
             | Self::Reboot { id, .. }
-            | Self::Destroy { id } => *id,
+            | Self::Destroy { id }
+            | Self::Resize { id, .. }
+            | Self::Edit { id, .. }
+            | Self::Snapshot { id, .. }
+            | Self::Rollback { id, .. }
+            | Self::Discard { id, .. }
+            | Self::Migrate { id, .. } => *id,
         }
     }
 
@@ -101,12 +114,29 @@ impl Effect {
             Self::Shutdown { .. } => "shutdown",
             Self::Reboot { .. } => "reboot",
             Self::Destroy { .. } => "destroy",
+            Self::Resize { .. } => "resize",
+            Self::Edit { .. } => "edit",
+            Self::Snapshot { .. } => "snapshot",
+            Self::Rollback { .. } => "rollback",
+            Self::Discard { .. } => "discard",
+            Self::Migrate { .. } => "migrate",
         }
     }
 
     /// Whether it is done as a task.
     pub const fn is_task(&self) -> bool {
-        !matches!(self, Self::Configure { .. } | Self::Firewall { .. })
+        self.digest().is_none()
+    }
+
+    /// The configuration that it was made for, of those that are done at once.
+    const fn digest(&self) -> Option<u64> {
+        match self {
+            Self::Configure { digest, .. }
+            | Self::Firewall { digest, .. }
+            | Self::Resize { digest, .. }
+            | Self::Edit { digest, .. } => Some(*digest),
+            _ => None,
+        }
     }
 }
 
@@ -182,12 +212,10 @@ impl World {
                 return Err(Error::Busy(format!("guest {id} is locked ({})", task.effect.kind())));
             }
         }
+        if effect.digest().is_some_and(|digest| digest != guest.digest) {
+            return Err(Error::Busy(format!("guest {id} was changed by somebody else")));
+        }
         match effect {
-            Effect::Configure { digest, .. } | Effect::Firewall { digest, .. }
-                if *digest != guest.digest =>
-            {
-                return Err(Error::Busy(format!("guest {id} was changed by somebody else")));
-            }
             Effect::Firewall { groups, .. } => {
                 if let Some(group) = groups.iter().find(|group| !self.groups.contains(*group)) {
                     let text = format!("security group {group:?} does not exist");
@@ -206,6 +234,17 @@ impl World {
             Effect::Destroy { .. } if guest.is_running() => {
                 return Err(Error::invalid(format!("guest {id} is running")));
             }
+            Effect::Snapshot { name, .. } if guest.snapshots.contains_key(name) => {
+                let text = format!("guest {id} has a snapshot {name:?} already");
+                return Err(no(Rejection::Invalid, text));
+            }
+            Effect::Rollback { name, .. } | Effect::Discard { name, .. }
+                if !guest.snapshots.contains_key(name) =>
+            {
+                let text = format!("guest {id} has no snapshot {name:?}");
+                return Err(no(Rejection::NotFound, text));
+            }
+            Effect::Migrate { host, .. } => self.reach(host, None)?,
             _ => {}
         }
         Ok(guest.host.clone())
@@ -240,7 +279,14 @@ impl World {
             Effect::Destroy { .. } => times.destroy,
             Effect::Shutdown { timeout, .. } => asked(times.shutdown, *timeout),
             Effect::Reboot { timeout, .. } => asked(times.reboot, *timeout),
-            Effect::Configure { .. } | Effect::Firewall { .. } => Duration::ZERO,
+            Effect::Snapshot { .. } | Effect::Rollback { .. } | Effect::Discard { .. } => {
+                times.snapshot
+            }
+            Effect::Migrate { .. } => times.migrate,
+            Effect::Configure { .. }
+            | Effect::Firewall { .. }
+            | Effect::Resize { .. }
+            | Effect::Edit { .. } => Duration::ZERO,
         }
     }
 
@@ -308,6 +354,7 @@ impl World {
 
     /// The effect itself, or half of it.
     fn change(&mut self, effect: &Effect, half: bool) {
+        let disk = self.disks.get(&effect.guest()).copied();
         let Some(guest) = self.guests.get_mut(&effect.guest()) else { return };
         match effect {
             Effect::Clone { id, image, .. } => {
@@ -336,15 +383,41 @@ impl World {
                 self.disks.remove(id);
             }
             Effect::Destroy { id } => self.remove(*id),
+            Effect::Resize { to, .. } => {
+                guest.digest += 1;
+                let memory = if half { guest.size_to_be().memory } else { to.memory };
+                guest.resize(Size { memory, ..*to });
+            }
             _ if half => {}
+            Effect::Edit { edit, .. } => {
+                guest.digest += 1;
+                guest.edit(edit);
+            }
+            Effect::Snapshot { name, memory, token, .. } => {
+                let saved = guest.save(*token, *memory, disk);
+                guest.snapshots.insert(name.clone(), saved);
+            }
+            Effect::Rollback { id, name } => {
+                let Some(saved) = guest.snapshots.get(name).cloned() else { return };
+                guest.restore(&saved);
+                self.disks.extend(saved.disk.map(|size| (*id, size)));
+            }
+            Effect::Discard { name, .. } => {
+                guest.snapshots.remove(name);
+            }
+            Effect::Migrate { host, .. } => guest.host = host.clone(),
             Effect::Grow { id, size } => {
                 self.disks.entry(*id).and_modify(|have| *have = (*have).max(*size));
             }
             Effect::Start { .. } => {
+                guest.apply_pending();
                 guest.power = PowerState::Running;
                 guest.boots += 1;
             }
-            Effect::Reboot { .. } => guest.boots += 1,
+            Effect::Reboot { .. } => {
+                guest.apply_pending();
+                guest.boots += 1;
+            }
             Effect::Stop { .. } | Effect::Shutdown { .. } => guest.power = PowerState::Stopped,
         }
     }

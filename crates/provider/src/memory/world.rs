@@ -174,6 +174,12 @@ impl World {
             seed_url: None,
             power: PowerState::Stopped,
             boots: 0,
+            pending: None,
+            description: String::new(),
+            tags: BTreeSet::new(),
+            protected: false,
+            snapshots: BTreeMap::new(),
+            state: 0,
             obeys: true,
             answers: true,
             lock: None,
@@ -216,5 +222,10 @@ fn dump_guest(guest: &Guest) -> Value {
         "power": guest.power,
         "boots": guest.boots,
         "locked": guest.is_locked(),
+        "pending": guest.pending_names(),
+        "description": guest.description,
+        "tags": guest.tags,
+        "protected": guest.protected,
+        "snapshots": guest.snapshot_names(),
     })
 }

@@ -208,6 +208,12 @@ impl Observer {
     }
 }
 
+/// Whether a guest has been started since the last look: then what waited for
+/// that has come about.
+fn starts(last: &Observed, guest: &GuestView) -> bool {
+    guest.power == model::PowerState::Running && last.power == model::PowerState::Stopped
+}
+
 /// Only changes are written: counters and times stay in memory.
 fn seen(instance: &Instance, guest: &GuestView, now: Timestamp) -> Option<Change> {
     let last = instance.observed.as_ref();
@@ -221,6 +227,9 @@ fn seen(instance: &Instance, guest: &GuestView, now: Timestamp) -> Option<Change
         host: guest.host.clone(),
         addresses: kept.map(|last| last.addresses.clone()).unwrap_or_default(),
         at: now,
+        pending: last
+            .filter(|last| !starts(last, guest))
+            .map_or_else(Vec::new, |last| last.pending.clone()),
     };
     let update = InstanceUpdate {
         observed: Some(Some(observed)),

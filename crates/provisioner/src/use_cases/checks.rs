@@ -1,6 +1,8 @@
 //! What a request for an instance may say.
 
-use model::{ByteCount, DiskSpec, Error, Flavour, Image, ImageId, InstanceSpec};
+use std::collections::BTreeSet;
+
+use model::{ByteCount, DiskSpec, Error, Flavour, Image, ImageId, InstanceSpec, check_tag};
 use secrecy::ExposeSecret;
 
 use super::CreateInstance;
@@ -23,6 +25,9 @@ impl InstanceLimits {
     pub const PARTS: usize = 32;
     /// Bytes of a label's key or value.
     pub const LABEL: usize = 255;
+    /// Bytes of a description. Proxmox VE, the narrowest of the providers, takes
+    /// 8 KiB with the mark.
+    pub const DESCRIPTION: usize = 4 * 1024;
     /// Bytes of an authorized key.
     pub const KEY: usize = 16 * 1024;
 }
@@ -59,11 +64,26 @@ pub(super) fn spec_of(
         host: request.host.clone(),
         start: request.start,
         labels: request.labels.clone(),
+        description: String::new(),
+        tags: BTreeSet::new(),
+        protected: false,
     })
 }
 
 /// Refuses a spec that no provider could carry out.
 pub(super) fn check_spec(spec: &InstanceSpec, image: &Image) -> Result<(), Error> {
+    check_size(spec)?;
+    if let (Some(root), Some(size)) = (spec.disks.first(), image.size)
+        && root.size < size
+    {
+        let message = format!("the image {} needs at least {size}, got {}", image.name, root.size);
+        return Err(Error::invalid("disks[0].size", message));
+    }
+    Ok(())
+}
+
+/// Refuses a size that no provider could give.
+pub(super) fn check_size(spec: &InstanceSpec) -> Result<(), Error> {
     if !(1..=Limits::CORES).contains(&spec.cores) {
         let message = format!("expected 1 to {}, got {}", Limits::CORES, spec.cores);
         return Err(Error::invalid("cores", message));
@@ -85,13 +105,31 @@ pub(super) fn check_spec(spec: &InstanceSpec, image: &Image) -> Result<(), Error
             message: "disks: more than the root disk is not supported yet".to_owned(),
         });
     }
-    if let (Some(root), Some(size)) = (spec.disks.first(), image.size)
-        && root.size < size
-    {
-        let message = format!("the image {} needs at least {size}, got {}", image.name, root.size);
-        return Err(Error::invalid("disks[0].size", message));
+    Ok(())
+}
+
+/// Refuses a description that a guest could not carry beside its mark.
+pub(super) fn check_description(text: &str) -> Result<(), Error> {
+    if text.len() > Limits::DESCRIPTION {
+        let message = format!("expected at most {} bytes, got {}", Limits::DESCRIPTION, text.len());
+        return Err(Error::invalid("description", message));
+    }
+    if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
+        return Err(Error::invalid("description", "expected text without control characters"));
+    }
+    if text.lines().any(|line| line.trim_start().starts_with("innkeeper")) {
+        return Err(Error::invalid("description", "lines that begin with innkeeper are ours"));
     }
     Ok(())
+}
+
+/// Refuses tags that a guest could not carry.
+pub(super) fn check_tags(tags: &BTreeSet<String>) -> Result<(), Error> {
+    if tags.len() > Limits::PARTS {
+        let message = format!("expected at most {}, got {}", Limits::PARTS, tags.len());
+        return Err(Error::invalid("tags", message));
+    }
+    tags.iter().try_for_each(|tag| check_tag("tags", tag))
 }
 
 /// Refuses what a guest could not be given.

@@ -91,6 +91,12 @@ pub enum PowerChange {
     },
 }
 
+/// Which workflow carries out a change, and how long it may take.
+pub(super) struct Wish {
+    pub(super) kind: engine::Kind,
+    pub(super) deadline: Duration,
+}
+
 /// How long a creation may take before it unwinds.
 const OPERATION_DEADLINE: Duration = Duration::from_secs(3600);
 /// How long a deletion may take before it is stuck. It may have to wait for
@@ -135,6 +141,7 @@ impl House {
             observed: None,
             fault: None,
             operation: None,
+            snapshots: model::Snapshots::default(),
             created_at: clock.now(),
             sequence: 0,
         };
@@ -169,22 +176,27 @@ impl House {
         id: InstanceId,
         change: PowerChange,
     ) -> Result<OperationId, Error> {
-        caller.require(Role::Member)?;
         let intent = power_intent(change)?;
-        let instance = self.instance_row(caller, id).await?;
-        manageable(caller, &instance)?;
-        if instance.phase != Phase::Ready {
-            return Err(Error::Conflict {
-                message: format!("the instance is {}", instance.state()),
-                operation: instance.operation.map(|(id, _)| id),
-            });
-        }
+        let wish = Wish { kind: power_kind(), deadline: POWER_DEADLINE + guest_time(&intent) };
+        self.change(caller, id, wish, |_, _| Ok(intent)).await
+    }
+
+    /// Accepts a change of an instance that is there by one intent to its
+    /// provider, which `intent` gives by the row and the operation's id.
+    pub(super) async fn change(
+        &self,
+        caller: &Caller,
+        id: InstanceId,
+        wish: Wish,
+        intent: impl FnOnce(&Instance, OperationId) -> Result<Intent, Error>,
+    ) -> Result<OperationId, Error> {
+        let instance = self.changeable(caller, id).await?;
         let operation = OperationId::generate(&*self.core.clock, &*self.core.random);
-        let deadline = POWER_DEADLINE + guest_time(&intent);
+        let intent = intent(&instance, operation)?;
         let kind = operation_kind(&intent);
         let input = IntentInput::of(&instance, intent);
         let start = Start {
-            workflow: self.workflow(operation, power_kind(), &input, id, deadline)?,
+            workflow: self.workflow(operation, wish.kind, &input, id, wish.deadline)?,
             operation: Some(self.operation_row(caller, &instance, operation, kind)),
             changes: Vec::new(),
         };
@@ -192,12 +204,30 @@ impl House {
         Ok(operation)
     }
 
+    /// The row of an instance that the caller may change and that is there.
+    pub(super) async fn changeable(
+        &self,
+        caller: &Caller,
+        id: InstanceId,
+    ) -> Result<Instance, Error> {
+        caller.require(Role::Member)?;
+        let instance = self.instance_row(caller, id).await?;
+        manageable(caller, &instance)?;
+        if instance.phase == Phase::Ready {
+            return Ok(instance);
+        }
+        Err(Error::Conflict {
+            message: format!("the instance is {}", instance.state()),
+            operation: instance.operation.map(|(id, _)| id),
+        })
+    }
+
     /// Accepts a deletion. It supersedes whatever else is changing the
     /// instance; a repeated deletion joins the one under way.
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Forbidden`]; [`Error::Conflict`] when
-    /// another door manages the instance.
+    /// another door manages the instance, or it is protected.
     pub async fn delete_instance(
         &self,
         caller: &Caller,
@@ -206,6 +236,14 @@ impl House {
         caller.require(Role::Member)?;
         let instance = self.instance_row(caller, id).await?;
         manageable(caller, &instance)?;
+        if instance.spec.protected {
+            return Err(Error::Conflict {
+                message:
+                    "the instance is protected against deletion: take the protection off first"
+                        .to_owned(),
+                operation: None,
+            });
+        }
         let stuck = instance.fault.as_ref().is_some_and(|fault| fault.stuck);
         if let (Some((operation, OperationKind::Delete)), false) = (instance.operation, stuck) {
             return Ok(operation);
@@ -335,7 +373,7 @@ impl House {
         })
     }
 
-    fn operation_row(
+    pub(super) fn operation_row(
         &self,
         caller: &Caller,
         instance: &Instance,
@@ -360,7 +398,7 @@ impl House {
     }
 
     /// Writes it down, and lets reads catch up with it.
-    async fn start(&self, start: Start) -> Result<(), Error> {
+    pub(super) async fn start(&self, start: Start) -> Result<(), Error> {
         self.core.store.start(start).await.map_err(public)?;
         self.caught_up().await;
         Ok(())

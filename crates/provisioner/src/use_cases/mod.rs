@@ -1,6 +1,7 @@
 //! The use cases: what a door may ask for. Each takes a [`model::Caller`], does
 //! one thing, and answers without waiting for a hypervisor.
 
+mod changes;
 mod checks;
 mod flavours;
 mod images;
@@ -10,6 +11,7 @@ pub(crate) mod tokens;
 
 use model::Error;
 
+pub use changes::{EditInstance, NewSnapshot, ResizeInstance};
 pub use checks::InstanceLimits;
 pub use flavours::NewFlavour;
 pub use instances::{Accepted, CreateInstance, PowerChange};

@@ -15,6 +15,9 @@ use crate::house::Core;
 
 /// Tries of an action that count.
 const ATTEMPTS: u32 = 6;
+/// The member of an action's output that is not part of the reference to the
+/// guest; see [`provider::Applied::Done`].
+const PENDING: &str = "pending";
 /// How long a step pauses before it looks again at what is still going on.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
@@ -71,9 +74,21 @@ pub(super) struct Subject {
 impl Subject {
     fn changes(&self, output: &Value) -> Vec<Change> {
         let Some(id) = self.instance.filter(|_| output.is_object()) else { return Vec::new() };
-        let update = InstanceUpdate { native: Some(output.clone()), ..InstanceUpdate::default() };
+        let mut native = output.clone();
+        if let Value::Object(native) = &mut native {
+            native.remove(PENDING);
+        }
+        let update = InstanceUpdate { native: Some(native), ..InstanceUpdate::default() };
         vec![Change::UpdateInstance { id, update }]
     }
+}
+
+/// What the actions that are done have left for the guest's next start; `None`
+/// when none of them says.
+pub(super) fn pending_of(history: &History) -> Option<Vec<String>> {
+    let said = history.outputs.iter().filter_map(|(_, output)| output.get(PENDING)?.as_array());
+    said.map(|names| names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect())
+        .last()
 }
 
 /// Merges what an action has found into the reference to the guest.

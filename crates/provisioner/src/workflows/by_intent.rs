@@ -8,11 +8,11 @@ use engine::{Applied, History, Kind, Outcome, StepContext, StepError};
 use model::{AttemptId, Instance, InstanceId, Intent, ProviderId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use store::{Change, InstanceUpdate};
+use store::{Change, InstanceUpdate, SpecUpdate};
 
 use super::actions::{self, Subject};
-use super::runner::{OverPlan, Runner, planned, trouble};
-use super::{mark_of, read, row};
+use super::runner::{OverPlan, Runner, trouble};
+use super::{Next, Planned, mark_of, read, row, write};
 use crate::house::Core;
 
 /// What such a workflow is started with.
@@ -46,18 +46,23 @@ impl IntentInput {
 /// The workflow of one kind.
 pub(super) struct ByIntent {
     core: Arc<Core>,
-    kind: Kind,
-    /// What success makes of the row.
-    done: fn(&IntentInput) -> InstanceUpdate,
+    does: Does,
+}
+
+/// What one kind does of its own.
+#[derive(Clone)]
+pub(super) struct Does {
+    /// Its name and version.
+    pub(super) kind: Kind,
+    /// What success makes of spec and snapshots, by the row as it stands before.
+    pub(super) next: fn(&Instance, &Intent, Timestamp) -> Next,
+    /// What else it makes of the row.
+    pub(super) done: fn(&Intent) -> InstanceUpdate,
 }
 
 impl ByIntent {
-    pub(super) fn runner(
-        core: &Arc<Core>,
-        kind: Kind,
-        done: fn(&IntentInput) -> InstanceUpdate,
-    ) -> Arc<Runner<Self>> {
-        Arc::new(Runner(Self { core: Arc::clone(core), kind, done }))
+    pub(super) fn runner(core: &Arc<Core>, does: Does) -> Arc<Runner<Self>> {
+        Arc::new(Runner(Self { core: Arc::clone(core), does }))
     }
 
     fn input(history: &History) -> Result<IntentInput, StepError> {
@@ -65,10 +70,15 @@ impl ByIntent {
     }
 }
 
+fn next_of(history: &History) -> Next {
+    let planned = history.output("plan").and_then(|output| read::<Planned>("plan", output).ok());
+    planned.map(|planned| planned.next).unwrap_or_default()
+}
+
 #[async_trait]
 impl OverPlan for ByIntent {
     fn kind(&self) -> Kind {
-        self.kind.clone()
+        self.does.kind.clone()
     }
 
     fn core(&self) -> &Arc<Core> {
@@ -92,13 +102,24 @@ impl OverPlan for ByIntent {
         let mark = mark_of(&self.core, input.instance, input.attempt);
         let facts = self.core.facts(&instance, None, mark);
         let plan = provider.plan(&input.intent, &facts, &[]).map_err(actions::step_error)?;
-        planned(plan, Vec::new())
+        let next = (self.does.next)(&instance, &input.intent, context.now);
+        Ok(Applied::Done { output: write(&Planned { plan, next })?, changes: Vec::new() })
     }
 
     fn ended(&self, history: &History, outcome: &Outcome, now: Timestamp) -> Vec<Change> {
         let Ok(input) = Self::input(history) else { return Vec::new() };
         let update = match outcome {
-            Outcome::Done => Some(InstanceUpdate { fault: Some(None), ..(self.done)(&input) }),
+            Outcome::Done => {
+                let next = next_of(history);
+                let done = (self.does.done)(&input.intent);
+                Some(InstanceUpdate {
+                    fault: Some(None),
+                    pending: actions::pending_of(history).or(done.pending.clone()),
+                    spec: next.spec.map(|(replaces, spec)| SpecUpdate { replaces, spec }),
+                    snapshots: next.snapshots,
+                    ..done
+                })
+            }
             other => trouble(input.intent.name(), other, now),
         };
         update

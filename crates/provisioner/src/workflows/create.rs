@@ -128,7 +128,7 @@ impl Create {
 }
 
 fn seen(host: &HostId, power: PowerState, at: Timestamp) -> Observed {
-    Observed { power, host: host.clone(), addresses: Vec::new(), at }
+    Observed { power, host: host.clone(), addresses: Vec::new(), at, pending: Vec::new() }
 }
 
 fn intent(instance: &Instance, host: &HostId, power_on: bool, serves_seeds: bool) -> Intent {

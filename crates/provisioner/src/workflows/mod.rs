@@ -8,13 +8,20 @@ mod by_intent;
 mod collect;
 mod create;
 mod delete;
+mod edit;
+mod migrate;
 mod power;
+mod resize;
 mod runner;
+mod snapshot;
 
 use std::sync::Arc;
 
 use engine::{Registry, RegistryError};
-use model::{AttemptId, Instance, InstanceId, Intent, Mark, OperationKind, ProviderId};
+use model::{
+    AttemptId, Instance, InstanceId, InstanceSpec, Intent, Mark, OperationKind, ProviderId,
+    Snapshots,
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use store::Change;
@@ -25,8 +32,12 @@ pub use by_intent::IntentInput;
 pub use collect::{CollectInput, collect_kind};
 pub use create::{CreateInput, create_kind};
 pub use delete::{DeleteInput, delete_kind};
+pub use edit::edit_kind;
+pub use migrate::{MigrateInput, migrate_kind};
 pub use power::power_kind;
+pub use resize::resize_kind;
 use runner::Runner;
+pub use snapshot::snapshot_kind;
 
 /// All workflows of the house.
 ///
@@ -38,6 +49,10 @@ pub fn registry(core: &Arc<Core>) -> Result<Registry<Change>, RegistryError> {
     registry.add(power::workflow(core))?;
     registry.add(Arc::new(Runner(delete::Delete::new(Arc::clone(core)))))?;
     registry.add(Arc::new(Runner(collect::Collect::new(Arc::clone(core)))))?;
+    registry.add(resize::workflow(core))?;
+    registry.add(edit::workflow(core))?;
+    registry.add(snapshot::workflow(core))?;
+    registry.add(Arc::new(Runner(migrate::Migrate::new(Arc::clone(core)))))?;
     Ok(registry)
 }
 
@@ -55,6 +70,32 @@ pub fn guest_claim(provider: &ProviderId, key: &str) -> String {
 #[derive(Debug, Serialize, Deserialize)]
 struct Planned {
     plan: provider::Plan,
+    /// What the row becomes when all of it is done.
+    #[serde(default, skip_serializing_if = "Next::is_nothing")]
+    next: Next,
+}
+
+/// What an instance's row becomes, worked out while nobody else can change it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Next {
+    /// The generation that is replaced, and the spec.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    spec: Option<(u64, Box<InstanceSpec>)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    snapshots: Option<Snapshots>,
+}
+
+impl Next {
+    const fn is_nothing(&self) -> bool {
+        self.spec.is_none() && self.snapshots.is_none()
+    }
+
+    /// A new spec in place of that of this row.
+    fn spec(instance: &Instance, change: impl FnOnce(&mut InstanceSpec)) -> Self {
+        let mut spec = Box::new(instance.spec.clone());
+        change(&mut spec);
+        Self { spec: Some((instance.generation, spec)), snapshots: None }
+    }
 }
 
 /// Reads a value that the journal holds.
@@ -69,7 +110,7 @@ fn write<T: Serialize>(value: &T) -> Result<Value, engine::StepError> {
         .map_err(|error| engine::StepError::permanent(format!("cannot be written down: {error}")))
 }
 
-/// What the kind of an operation is for a power intent.
+/// What the kind of an operation is for an intent.
 pub fn operation_kind(intent: &Intent) -> OperationKind {
     match intent {
         Intent::Create(_) => OperationKind::Create,
@@ -78,6 +119,12 @@ pub fn operation_kind(intent: &Intent) -> OperationKind {
         Intent::Shutdown { .. } => OperationKind::Shutdown,
         Intent::Reboot { .. } => OperationKind::Reboot,
         Intent::Destroy => OperationKind::Delete,
+        Intent::Resize(_) => OperationKind::Resize,
+        Intent::Edit(_) => OperationKind::Edit,
+        Intent::TakeSnapshot { .. } => OperationKind::Snapshot,
+        Intent::RollBack { .. } => OperationKind::Rollback,
+        Intent::DropSnapshot { .. } => OperationKind::Discard,
+        Intent::Migrate { .. } => OperationKind::Migrate,
     }
 }
 

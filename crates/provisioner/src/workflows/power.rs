@@ -6,7 +6,8 @@ use engine::Kind;
 use model::{Intent, PowerState};
 use store::InstanceUpdate;
 
-use super::by_intent::{ByIntent, IntentInput};
+use super::Next;
+use super::by_intent::{ByIntent, Does};
 use super::runner::Runner;
 use crate::house::Core;
 
@@ -16,13 +17,20 @@ pub fn power_kind() -> Kind {
 }
 
 pub(super) fn workflow(core: &Arc<Core>) -> Arc<Runner<ByIntent>> {
-    ByIntent::runner(core, power_kind(), done)
+    let next = |_: &_, _: &_, _| Next::default();
+    ByIntent::runner(core, Does { kind: power_kind(), next, done })
 }
 
-fn done(input: &IntentInput) -> InstanceUpdate {
-    let power = match input.intent {
-        Intent::Stop | Intent::Shutdown { .. } => PowerState::Stopped,
-        _ => PowerState::Running,
-    };
-    InstanceUpdate { power: Some(power), ..InstanceUpdate::default() }
+fn done(intent: &Intent) -> InstanceUpdate {
+    match intent {
+        Intent::Stop | Intent::Shutdown { .. } => {
+            InstanceUpdate { power: Some(PowerState::Stopped), ..InstanceUpdate::default() }
+        }
+        // With the start comes what waited for it.
+        _ => InstanceUpdate {
+            power: Some(PowerState::Running),
+            pending: Some(Vec::new()),
+            ..InstanceUpdate::default()
+        },
+    }
 }

@@ -15,7 +15,7 @@ use serde_json::Value;
 use store::{Change, InstanceUpdate};
 
 use super::actions::{self, Subject};
-use super::{Planned, write};
+use super::{Next, Planned, write};
 use crate::house::Core;
 
 /// What a workflow over a plan has of its own.
@@ -117,7 +117,7 @@ impl<W: OverPlan> Workflow<Change> for Runner<W> {
 
 /// The end of the step `plan`.
 pub(super) fn planned(plan: Plan, changes: Vec<Change>) -> Result<Applied<Change>, StepError> {
-    Ok(Applied::Done { output: write(&Planned { plan })?, changes })
+    Ok(Applied::Done { output: write(&Planned { plan, next: Next::default() })?, changes })
 }
 
 /// A plan without actions.

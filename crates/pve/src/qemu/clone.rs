@@ -218,6 +218,16 @@ impl Qemu {
         self.0.sub("unlink").put(params).await.map(drop)
     }
 
+    /// What stands against moving it, as Proxmox gives it: `running`,
+    /// `local_disks`, `local_resources`, `allowed_nodes` (of a stopped machine),
+    /// `not_allowed_nodes` with what is missing there.
+    ///
+    /// # Errors
+    /// As [`Client::request`](crate::Client::request).
+    pub async fn migration_conditions(&self) -> Result<serde_json::Value, Error> {
+        self.0.sub("migrate").get(()).await
+    }
+
     /// Moves it to another node.
     ///
     /// # Errors

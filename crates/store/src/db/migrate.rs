@@ -14,6 +14,7 @@ use crate::Error;
 const MIGRATIONS: &[(&str, &str)] = &[
     ("core", include_str!("../../migrations/0001_core.sql")),
     ("leases", include_str!("../../migrations/0002_leases.sql")),
+    ("life", include_str!("../../migrations/0003_life.sql")),
 ];
 
 const CREATE_VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_versions (

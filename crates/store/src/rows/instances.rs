@@ -1,5 +1,6 @@
 use model::{
     Instance, InstanceId, Observed, OperationId, OperationKind, Phase, ProjectId, ProviderId,
+    Snapshots,
 };
 use serde_json::Value as Json;
 
@@ -39,7 +40,8 @@ macro_rules! select {
     ($condition:literal) => {
         concat!(
             "SELECT i.id, i.project, i.managed_by, i.provider, i.spec, i.generation, i.phase,
-                i.attempt, i.attempts, i.native, i.observed, i.fault, i.created_at,
+                i.attempt, i.attempts, i.native, i.observed, i.fault, i.snapshots,
+                i.created_at,
                 o.id AS operation, o.kind AS operation_kind,
                 COALESCE(f.sequence, 0) AS sequence
             FROM instances i
@@ -69,6 +71,7 @@ fn read(row: &Row) -> Result<Instance, Error> {
         observed: row.opt_json("observed")?,
         fault: row.opt_json("fault")?,
         operation: operation.zip(kind),
+        snapshots: row.opt_json("snapshots")?.unwrap_or_default(),
         created_at: row.time("created_at")?,
         sequence: row.uint("sequence")?,
     })
@@ -107,8 +110,9 @@ pub(crate) async fn list(
 
 pub(crate) async fn insert(tx: &mut Tx, instance: &Instance) -> Result<(), Error> {
     let insert = "INSERT INTO instances (id, project, managed_by, provider, name, spec,
-            generation, phase, attempt, attempts, native, observed, fault, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+            generation, phase, attempt, attempts, native, observed, fault, created_at,
+            snapshots)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
     let parameters = [
         text(instance.id),
         text(&instance.project),
@@ -124,6 +128,7 @@ pub(crate) async fn insert(tx: &mut Tx, instance: &Instance) -> Result<(), Error
         instance.observed.as_ref().map_or(Ok(Value::Text(None)), json)?,
         instance.fault.as_ref().map_or(Ok(Value::Text(None)), json)?,
         instance.created_at.into(),
+        snapshots(instance)?,
     ];
     tx.db.execute(insert, &parameters).await?;
     tx.touch(FeedKind::Instance, instance.id);
@@ -147,7 +152,8 @@ pub(crate) async fn update(
     }
     merge(&mut instance, update, tx)?;
     let write = "UPDATE instances SET provider = $2, name = $3, spec = $4, generation = $5,
-            phase = $6, attempt = $7, attempts = $8, native = $9, observed = $10, fault = $11
+            phase = $6, attempt = $7, attempts = $8, native = $9, observed = $10, fault = $11,
+            snapshots = $12
         WHERE id = $1";
     let parameters = [
         text(id),
@@ -161,6 +167,7 @@ pub(crate) async fn update(
         json(&instance.native)?,
         instance.observed.as_ref().map_or(Ok(Value::Text(None)), json)?,
         instance.fault.as_ref().map_or(Ok(Value::Text(None)), json)?,
+        snapshots(&instance)?,
     ];
     tx.db.execute(write, &parameters).await?;
     tx.touch(FeedKind::Instance, id);
@@ -187,6 +194,15 @@ fn merge(instance: &mut Instance, update: InstanceUpdate, tx: &Tx) -> Result<(),
     if let (Some(power), Some(seen)) = (update.power, &instance.observed) {
         instance.observed = Some(Observed { power, at: tx.now, ..seen.clone() });
     }
+    if let Some(seen) = &mut instance.observed {
+        if let Some(host) = update.host {
+            (seen.host, seen.at) = (host, tx.now);
+        }
+        seen.pending = update.pending.unwrap_or(std::mem::take(&mut seen.pending));
+    }
+    if let Some(snapshots) = update.snapshots {
+        instance.snapshots = snapshots;
+    }
     if let Some(fault) = update.fault {
         instance.fault = fault.map(|mut fault| {
             fault.operation = fault.operation.or(tx.origin);
@@ -200,6 +216,11 @@ fn merge(instance: &mut Instance, update: InstanceUpdate, tx: &Tx) -> Result<(),
         instance.provider = provider;
     }
     Ok(())
+}
+
+fn snapshots(instance: &Instance) -> Result<Value, Error> {
+    let none = instance.snapshots == Snapshots::default();
+    if none { Ok(Value::Text(None)) } else { json(&instance.snapshots) }
 }
 
 fn merge_native(native: &mut Json, update: Json) {

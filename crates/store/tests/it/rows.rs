@@ -31,6 +31,16 @@ async fn an_instance_comes_back_as_it_was_put() {
         host: "pve1".parse().unwrap(),
         addresses: Vec::new(),
         at: world.clock.now(),
+        pending: vec!["cores".to_owned()],
+    });
+    let spec = Box::new(instance.spec.clone());
+    instance.snapshots.add(model::Snapshot {
+        name: "before".to_owned(),
+        description: "odd".to_owned(),
+        memory: true,
+        parent: None,
+        created_at: world.clock.now(),
+        spec,
     });
     let message = "odd".to_owned();
     instance.fault = Some(Fault { message, at: world.clock.now(), operation: None, stuck: false });
@@ -58,7 +68,8 @@ async fn an_update_changes_what_it_names_and_nothing_else() {
     let host: model::HostId = "pve1".parse().unwrap();
     let at = world.clock.now();
     let (observed, addresses) = (PowerState::Running, Vec::new());
-    let seen = Observed { power: observed, host: host.clone(), addresses, at };
+    let pending = Vec::new();
+    let seen = Observed { power: observed, host: host.clone(), addresses, at, pending };
     let update = InstanceUpdate {
         observed: Some(Some(seen)),
         phase: Some(Phase::Ready),

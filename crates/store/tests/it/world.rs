@@ -12,7 +12,8 @@ use model::random::SeededRandom;
 use model::time::ManualClock;
 use model::{
     AttemptId, ByteCount, Clock, Door, Flavour, FlavourId, ImageId, Instance, InstanceId,
-    InstanceSpec, Mark, Operation, OperationId, OperationKind, OperationState, Phase, Timestamp,
+    InstanceSpec, Mark, Operation, OperationId, OperationKind, OperationState, Phase, Snapshots,
+    Timestamp,
 };
 use serde_json::{Value, json};
 use sqlx::{ConnectOptions as _, Connection as _};
@@ -155,17 +156,13 @@ impl World {
             managed_by: Door::Native,
             provider: "lab".parse().unwrap(),
             spec: InstanceSpec {
-                name: "web-1".to_owned(),
-                image: ImageId::generate(&self.clock, &*self.random),
-                flavour: None,
-                cores: 2,
-                memory: ByteCount::gib(4),
-                disks: Vec::new(),
-                nics: Vec::new(),
-                security_groups: Vec::new(),
-                host: None,
-                start: true,
                 labels: [("role".to_owned(), "web".to_owned())].into(),
+                ..InstanceSpec::new(
+                    "web-1",
+                    ImageId::generate(&self.clock, &*self.random),
+                    2,
+                    ByteCount::gib(4),
+                )
             },
             generation: 1,
             phase: Phase::Creating,
@@ -175,6 +172,7 @@ impl World {
             observed: None,
             fault: None,
             operation: None,
+            snapshots: Snapshots::default(),
             created_at: self.clock.now(),
             sequence: 0,
         }

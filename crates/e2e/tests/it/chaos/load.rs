@@ -311,6 +311,6 @@ pub fn leaves_running(operation: &Operation, wish: &Wish) -> Option<bool> {
         OperationKind::Create => Some(wish.start),
         OperationKind::Start | OperationKind::Reboot => Some(true),
         OperationKind::Stop | OperationKind::Shutdown => Some(false),
-        OperationKind::Delete | OperationKind::Collect => None,
+        _ => None,
     }
 }

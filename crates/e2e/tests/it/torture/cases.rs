@@ -222,13 +222,21 @@ async fn judge(
             if !lawful_cause(case, cause) {
                 return Err(format!("unwound without a reason to: {cause:?}"));
             }
-            Ok(())
+            match must_be_as_before(case) {
+                true => same("unwound", &before["world"], &after["world"]),
+                false => Ok(()),
+            }
         }
         // Only what refuses for ever, or somebody else's guest in the place,
         // may leave it stuck once the trouble is over.
         Outcome::Stuck { .. } if has(case, What::Foreign) => Ok(()),
         other => Err(format!("unlawful end: {other:?}")),
     }
+}
+
+/// Whether a change that is unwound must have left the world as it was.
+fn must_be_as_before(case: &Case) -> bool {
+    case.sample.changes() && case.seed == 1 && !has(case, What::Foreign) && !had_second(case)
 }
 
 fn has(case: &Case, what: What) -> bool {

@@ -146,6 +146,14 @@ torture! {
     delete_running_over_memory: MemoryWorld, DeleteRunning;
     delete_stopped_over_memory: MemoryWorld, DeleteStopped;
     delete_failed_over_memory: MemoryWorld, DeleteFailed;
+    resize_over_memory: MemoryWorld, Resize;
+    edit_over_memory: MemoryWorld, Edit;
+    snapshot_over_memory: MemoryWorld, Snapshot;
+    rollback_over_memory: MemoryWorld, Rollback;
+    discard_over_memory: MemoryWorld, Discard;
+    migrate_over_memory: MemoryWorld, Migrate;
+    edit_over_proxmox: ProxmoxWorld, Edit;
+    discard_over_proxmox: ProxmoxWorld, Discard;
     create_bare_over_proxmox: ProxmoxWorld, CreateBare;
     create_full_over_proxmox: ProxmoxWorld, CreateFull;
     start_over_proxmox: ProxmoxWorld, Start;

@@ -80,6 +80,14 @@ impl Provider for Mutant {
         self.inner.exists(native, mark).await
     }
 
+    async fn destinations(
+        &self,
+        native: &Value,
+        mark: &Mark,
+    ) -> Result<provider::Destinations, Error> {
+        self.inner.destinations(native, mark).await
+    }
+
     async fn inspect(&self, key: &str) -> Result<Option<Orphan>, Error> {
         self.inner.inspect(key).await
     }

@@ -7,7 +7,7 @@ use e2e::bench::Bench;
 use e2e::world::{At, Trouble, What};
 use engine::{Entry, Outcome};
 use model::{ByteCount, DiskSpec, InstanceId, OperationId, Phase};
-use provisioner::{CreateInstance, PowerChange};
+use provisioner::{CreateInstance, EditInstance, NewSnapshot, PowerChange, ResizeInstance};
 
 /// A sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,9 +24,18 @@ pub enum Sample {
     DeleteStopped,
     /// Nothing of it is there.
     DeleteFailed,
+    /// A running guest, and its disk.
+    Resize,
+    Edit,
+    /// Of a running guest, with its memory.
+    Snapshot,
+    Rollback,
+    Discard,
+    /// Of a running guest, to the other host.
+    Migrate,
 }
 
-pub const ALL: [Sample; 9] = [
+pub const ALL: [Sample; 15] = [
     Sample::CreateBare,
     Sample::CreateFull,
     Sample::Start,
@@ -36,6 +45,12 @@ pub const ALL: [Sample; 9] = [
     Sample::DeleteRunning,
     Sample::DeleteStopped,
     Sample::DeleteFailed,
+    Sample::Resize,
+    Sample::Edit,
+    Sample::Snapshot,
+    Sample::Rollback,
+    Sample::Discard,
+    Sample::Migrate,
 ];
 
 impl Sample {
@@ -47,8 +62,19 @@ impl Sample {
         matches!(self, Self::DeleteRunning | Self::DeleteStopped | Self::DeleteFailed)
     }
 
+    /// Changes a guest that stays: unwound, it is as it was.
+    pub fn changes(self) -> bool {
+        let power = matches!(self, Self::Start | Self::Stop | Self::Shutdown | Self::Reboot);
+        !power && !self.creates() && !self.deletes()
+    }
+
     fn starts_running(self) -> bool {
-        matches!(self, Self::Stop | Self::Shutdown | Self::Reboot | Self::DeleteRunning)
+        let off = matches!(self, Self::Start | Self::DeleteStopped | Self::Edit | Self::Discard);
+        !off
+    }
+
+    fn has_snapshot(self) -> bool {
+        matches!(self, Self::Rollback | Self::Discard)
     }
 }
 
@@ -93,8 +119,17 @@ pub async fn prepare(bench: &mut Bench, sample: Sample) -> Ready {
         Sample::DeleteFailed => Some(failed(bench).await),
         other => Some(create(bench, "subject", other.starts_running()).await),
     };
+    if let (Some(id), true) = (instance, sample.has_snapshot()) {
+        let (house, admin) = (bench.house(), bench.admin());
+        let operation = house.take_snapshot(&admin, id, snapshot()).await.unwrap();
+        assert_eq!(bench.settle(operation).await.unwrap(), Outcome::Done);
+    }
     bench.rest(Duration::from_secs(30)).await.unwrap();
     Ready { sample, instance }
+}
+
+fn snapshot() -> NewSnapshot {
+    NewSnapshot { name: "before".to_owned(), memory: true, ..NewSnapshot::default() }
 }
 
 /// An instance whose creation was refused.
@@ -136,7 +171,37 @@ pub async fn ask(bench: &mut Bench, ready: &Ready) -> (InstanceId, OperationId) 
             let id = ready.instance.expect("a prepared instance");
             (id, house.delete_instance(&admin, id).await.unwrap())
         }
+        change => ask_change(bench, change, ready.instance.expect("a prepared instance")).await,
     }
+}
+
+async fn ask_change(bench: &Bench, sample: Sample, id: InstanceId) -> (InstanceId, OperationId) {
+    let (house, admin) = (bench.house(), bench.admin());
+    let operation = match sample {
+        Sample::Resize => {
+            let request = ResizeInstance {
+                cores: Some(4),
+                memory: Some(ByteCount::gib(2)),
+                root_disk: Some(ByteCount::gib(12)),
+                flavour: None,
+            };
+            house.resize_instance(&admin, id, request).await
+        }
+        Sample::Edit => {
+            let request = EditInstance {
+                name: Some("renamed".to_owned()),
+                description: Some("a text".to_owned()),
+                tags: Some(["web".to_owned()].into()),
+                protected: Some(false),
+            };
+            house.edit_instance(&admin, id, request).await
+        }
+        Sample::Snapshot => house.take_snapshot(&admin, id, snapshot()).await,
+        Sample::Rollback => house.roll_back(&admin, id, "before").await,
+        Sample::Discard => house.discard_snapshot(&admin, id, "before").await,
+        _ => house.migrate_instance(&admin, id, None, true).await,
+    };
+    (id, operation.unwrap())
 }
 
 /// The steps with an effect that the journal of an operation shows.

@@ -1,0 +1,117 @@
+//! Changes of an instance that is there: size, name and tags, snapshots, host.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Time;
+
+/// A new size. What is absent stays, or comes from the flavour.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Resize {
+    /// The flavour: its id or its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flavour: Option<String>,
+    /// Virtual processor cores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cores: Option<u32>,
+    /// Memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// The root disk; it only ever grows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_bytes: Option<u64>,
+}
+
+/// What people call an instance, and what protects it. What is absent stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EditInstance {
+    /// Its name: a DNS name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What people say about it, at most 4096 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// All its tags, instead of those that it has: 1 to 64 lower-case letters,
+    /// digits, `_`, `-`, `+`, `.`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<BTreeSet<String>>,
+    /// Whether it is protected against deletion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protected: Option<bool>,
+}
+
+/// A snapshot to take.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewSnapshot {
+    /// Its name: 2 to 40 letters, digits, `-` and `_`, beginning with a letter.
+    pub name: String,
+    /// What people say about it, at most 4096 bytes.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// Whether the memory of a running guest is saved, too.
+    #[serde(default)]
+    pub memory: bool,
+}
+
+/// A snapshot of an instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Snapshot {
+    /// Its name.
+    pub name: String,
+    /// What people say about it.
+    pub description: String,
+    /// Whether it was taken with the guest's memory.
+    pub memory: bool,
+    /// The snapshot that the guest stood on when it was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// Whether the guest stands on it now.
+    pub current: bool,
+    /// When it was taken.
+    pub created_at: Time,
+}
+
+/// The snapshots of an instance, the oldest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SnapshotList {
+    /// The snapshots.
+    pub snapshots: Vec<Snapshot>,
+}
+
+/// How to move an instance.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Migrate {
+    /// The host; the best one when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Whether a running guest goes on running meanwhile. Otherwise a running
+    /// guest is refused.
+    #[serde(default)]
+    pub online: bool,
+}
+
+/// A host, and what speaks for or against moving an instance there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Destination {
+    /// The host.
+    pub host: String,
+    /// Its score: more is better. Absent when it will not do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
+    /// Why it will not do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+}
+
+/// The hosts where an instance is not.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DestinationList {
+    /// The hosts.
+    pub destinations: Vec<Destination>,
+}
