@@ -66,6 +66,7 @@ impl Site {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let config = Config {
             state: state.path().to_owned(),
+            store: innkeeper::config::StoreConfig::default(),
             native: NativeDoor { listen: any },
             metadata: Some(MetadataDoor { listen, url: format!("http://10.0.2.2:{port}/") }),
             providers: vec![cluster.provider(&state)?],
@@ -137,7 +138,7 @@ async fn a_distribution_does_what_its_user_data_says() -> Result<()> {
 }
 
 async fn check(site: &Site, key: &DemoKey) -> Result<()> {
-    site.first_word(key, "test -e /root/runcmd-ended && cat /root/runcmd-ended").await?;
+    site.first_word(key, "test -e /run/cloud-init/result.json && cat /root/runcmd-ended").await?;
     let mut found = String::new();
     for command in [
         "hostname",
@@ -147,11 +148,31 @@ async fn check(site: &Site, key: &DemoKey) -> Result<()> {
         "stat -c %a /etc/innkeeper-proof; cat /etc/innkeeper-proof",
         "od -An -tx1 /opt/binary",
         "cat /root/runcmd-saw",
-        "cut -d: -f1 /run/cloud-init/result.json | grep -c errors",
+        "tr -d ' \\n' </run/cloud-init/result.json | grep -o '\"errors\":.*'",
     ] {
         writeln!(found, "$ {command}\n{}", site.ask(key, command).await?.trim_end())?;
     }
-    insta::assert_snapshot!(found, @"");
+    insta::assert_snapshot!(found.trim_end(), @r#"
+    $ hostname
+    cloud-1
+    $ getent passwd ada | cut -d: -f5,7
+    Ada:/bin/bash
+    $ id -nG ada | tr ' ' '\n' | grep -c '^audio$'
+    1
+    $ cut -d' ' -f3 /home/ada/.ssh/authorized_keys
+    innkeeper-demo
+    $ stat -c %a /etc/innkeeper-proof; cat /etc/innkeeper-proof
+    640
+    first line
+    ä: [1, 2]
+    $ od -An -tx1 /opt/binary
+     00 01 02 ff
+    $ cat /root/runcmd-saw
+    first line
+    ä: [1, 2]
+    $ tr -d ' \n' </run/cloud-init/result.json | grep -o '"errors":.*'
+    "errors":[]}}
+    "#);
     Ok(())
 }
 
