@@ -27,7 +27,7 @@ pub enum Change {
         /// Which.
         id: InstanceId,
         /// What changes.
-        update: InstanceUpdate,
+        update: Box<InstanceUpdate>,
     },
     /// Forgets an instance: its row, annotations, seed and secrets go, its
     /// reserved ids retire, and its aliases become tombstones.
@@ -189,7 +189,7 @@ pub struct ImageUpdate {
 pub(crate) async fn apply(tx: &mut Tx, change: Change) -> Result<(), Error> {
     match change {
         Change::InsertInstance(instance) => instances::insert(tx, &instance).await,
-        Change::UpdateInstance { id, update } => instances::update(tx, id, update).await,
+        Change::UpdateInstance { id, update } => instances::update(tx, id, *update).await,
         Change::RemoveInstance(id) => instances::remove(tx, id).await,
         Change::RetireIds { owner, attempt, watch } => ids::retire(tx, owner, attempt, watch).await,
         Change::PutSecret { id, owner, value } => secrets::put(tx, id, owner, &value).await,

@@ -105,6 +105,6 @@ impl Observer {
             if_sequence: Some(instance.sequence),
             ..InstanceUpdate::default()
         };
-        Some(Change::UpdateInstance { id: instance.id, update })
+        Some(Change::UpdateInstance { id: instance.id, update: Box::new(update) })
     }
 }

@@ -80,7 +80,7 @@ impl Observer {
             if_sequence: Some(instance.sequence),
             ..InstanceUpdate::default()
         };
-        Some(Change::UpdateInstance { id: instance.id, update })
+        Some(Change::UpdateInstance { id: instance.id, update: Box::new(update) })
     }
 
     /// A lost instance whose guest is seen again, if it is the same guest.
@@ -97,7 +97,7 @@ impl Observer {
             if_sequence: Some(instance.sequence),
             ..InstanceUpdate::default()
         };
-        Some(Change::UpdateInstance { id: instance.id, update })
+        Some(Change::UpdateInstance { id: instance.id, update: Box::new(update) })
     }
 
     fn mark(&self, instance: &Instance) -> model::Mark {
@@ -236,5 +236,5 @@ fn seen(instance: &Instance, guest: &GuestView, now: Timestamp) -> Option<Change
         if_sequence: Some(instance.sequence),
         ..InstanceUpdate::default()
     };
-    Some(Change::UpdateInstance { id: instance.id, update })
+    Some(Change::UpdateInstance { id: instance.id, update: Box::new(update) })
 }

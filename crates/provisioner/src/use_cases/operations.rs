@@ -111,7 +111,8 @@ impl House {
         let operation = self.visible_operation(caller, id).await?;
         let deadline = self.core.clock.now().plus(RESUMED_DEADLINE);
         let update = InstanceUpdate { fault: Some(None), ..InstanceUpdate::default() };
-        let changes = vec![Change::UpdateInstance { id: operation.instance, update }];
+        let changes =
+            vec![Change::UpdateInstance { id: operation.instance, update: Box::new(update) }];
         if !self.core.store.resume(id, deadline, changes).await.map_err(public)? {
             return Err(not_stuck(&operation));
         }
@@ -140,7 +141,8 @@ impl House {
         };
         let update =
             InstanceUpdate { phase, fault: Some(Some(fault)), ..InstanceUpdate::default() };
-        let changes = vec![Change::UpdateInstance { id: operation.instance, update }];
+        let changes =
+            vec![Change::UpdateInstance { id: operation.instance, update: Box::new(update) }];
         if !self.core.store.abandon(id, changes).await.map_err(public)? {
             return Err(not_stuck(&operation));
         }

@@ -79,7 +79,7 @@ impl Subject {
             native.remove(PENDING);
         }
         let update = InstanceUpdate { native: Some(native), ..InstanceUpdate::default() };
-        vec![Change::UpdateInstance { id, update }]
+        vec![Change::UpdateInstance { id, update: Box::new(update) }]
     }
 }
 
@@ -88,7 +88,7 @@ impl Subject {
 pub(super) fn pending_of(history: &History) -> Option<Vec<String>> {
     let said = history.outputs.iter().filter_map(|(_, output)| output.get(PENDING)?.as_array());
     said.map(|names| names.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect())
-        .last()
+        .next_back()
 }
 
 /// Merges what an action has found into the reference to the guest.

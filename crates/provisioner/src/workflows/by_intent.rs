@@ -123,7 +123,7 @@ impl OverPlan for ByIntent {
             other => trouble(input.intent.name(), other, now),
         };
         update
-            .map(|update| Change::UpdateInstance { id: input.instance, update })
+            .map(|update| Change::UpdateInstance { id: input.instance, update: Box::new(update) })
             .into_iter()
             .collect()
     }

@@ -87,7 +87,7 @@ impl Create {
         let placed = Placed { host: placement.host, attempt, explanation: placement.explanation };
         Ok(Applied::Done {
             output: write(&placed)?,
-            changes: vec![Change::UpdateInstance { id: input.instance, update }],
+            changes: vec![Change::UpdateInstance { id: input.instance, update: Box::new(update) }],
         })
     }
 
@@ -123,7 +123,7 @@ impl Create {
         let plan = provider.plan(&intent, &facts, &ids).map_err(actions::step_error)?;
         let update =
             InstanceUpdate { native: Some(plan.reference.clone()), ..InstanceUpdate::default() };
-        planned(plan, vec![Change::UpdateInstance { id: input.instance, update }])
+        planned(plan, vec![Change::UpdateInstance { id: input.instance, update: Box::new(update) }])
     }
 }
 
@@ -195,7 +195,7 @@ impl OverPlan for Create {
         };
         Ok(vec![
             Change::RetireIds { owner, attempt, watch: true },
-            Change::UpdateInstance { id: owner, update },
+            Change::UpdateInstance { id: owner, update: Box::new(update) },
         ])
     }
 
@@ -211,7 +211,7 @@ impl OverPlan for Create {
                 observed: host.map(|host| Some(seen(&host, power, now))),
                 ..InstanceUpdate::default()
             };
-            return vec![Change::UpdateInstance { id, update }];
+            return vec![Change::UpdateInstance { id, update: Box::new(update) }];
         }
         let Some(mut update) = trouble("create", outcome, now) else { return Vec::new() };
         let mut changes = Vec::new();
@@ -220,7 +220,7 @@ impl OverPlan for Create {
             changes.push(Change::RetireIds { owner: id, attempt: None, watch: true });
             changes.push(Change::RemoveSeed { instance: id });
         }
-        changes.push(Change::UpdateInstance { id, update });
+        changes.push(Change::UpdateInstance { id, update: Box::new(update) });
         changes
     }
 

@@ -75,7 +75,7 @@ impl Delete {
                 lost: instance.phase == Phase::Lost,
                 lived: matches!(instance.phase, Phase::Ready | Phase::Lost),
             })?,
-            changes: vec![Change::UpdateInstance { id: input.instance, update }],
+            changes: vec![Change::UpdateInstance { id: input.instance, update: Box::new(update) }],
         })
     }
 
@@ -160,7 +160,7 @@ impl OverPlan for Delete {
         let Ok(input) = Self::input(history) else { return Vec::new() };
         let update = trouble("delete", outcome, now);
         update
-            .map(|update| Change::UpdateInstance { id: input.instance, update })
+            .map(|update| Change::UpdateInstance { id: input.instance, update: Box::new(update) })
             .into_iter()
             .collect()
     }

@@ -136,7 +136,8 @@ impl OverPlan for Migrate {
             }),
             other => trouble("migrate", other, now),
         };
-        let change = |update| Change::UpdateInstance { id: input.instance, update };
+        let change =
+            |update| Change::UpdateInstance { id: input.instance, update: Box::new(update) };
         update.map(change).into_iter().collect()
     }
 }

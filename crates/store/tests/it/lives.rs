@@ -229,7 +229,7 @@ async fn a_fault_names_the_operation_that_committed_it() {
     let fault = model::Fault { message: "no power".to_owned(), at, operation: None, stuck: true };
     let update = InstanceUpdate { fault: Some(Some(fault)), ..InstanceUpdate::default() };
     let mut commit = stuck();
-    commit.changes = vec![Change::UpdateInstance { id: instance.id, update }];
+    commit.changes = vec![Change::UpdateInstance { id: instance.id, update: Box::new(update) }];
     world.append(epoch, id, 0, commit).await.unwrap();
     let seen = world.store.instance(instance.id).await.unwrap().unwrap();
     assert_eq!(seen.fault.unwrap().operation, Some(id));

@@ -18,7 +18,11 @@ async fn insert(world: &World) -> model::Instance {
 }
 
 async fn change(world: &World, id: model::InstanceId, update: InstanceUpdate) -> model::Instance {
-    world.store.commit(vec![Change::UpdateInstance { id, update }]).await.unwrap();
+    world
+        .store
+        .commit(vec![Change::UpdateInstance { id, update: Box::new(update) }])
+        .await
+        .unwrap();
     world.store.instance(id).await.unwrap().unwrap()
 }
 
@@ -96,14 +100,19 @@ async fn a_spec_replaces_the_generation_it_was_made_from_only() {
     };
     let after = change(&world, instance.id, update.clone()).await;
     assert_eq!((after.generation, after.spec.cores), (2, 8));
-    let again = vec![Change::UpdateInstance { id: instance.id, update: update.clone() }];
+    let again = vec![Change::UpdateInstance { id: instance.id, update: Box::new(update.clone()) }];
     assert_eq!(world.store.commit(again).await, Err(Error::Conflict(2)));
     let id = world.instance().id;
-    let nobody = world.store.commit(vec![Change::UpdateInstance { id, update }]).await;
+    let nobody =
+        world.store.commit(vec![Change::UpdateInstance { id, update: Box::new(update) }]).await;
     assert!(matches!(nobody, Err(Error::NotFound { .. })));
     // What was merely seen of an instance that is gone is no error.
     let update = InstanceUpdate { phase: Some(Phase::Lost), ..Default::default() };
-    world.store.commit(vec![Change::UpdateInstance { id, update }]).await.unwrap();
+    world
+        .store
+        .commit(vec![Change::UpdateInstance { id, update: Box::new(update) }])
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

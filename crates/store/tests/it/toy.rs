@@ -48,7 +48,7 @@ impl Toy {
     fn update(history: &History, phase: Phase) -> Vec<Change> {
         let id = input(history, "instance").map(|id| id.parse().unwrap());
         let update = InstanceUpdate { phase: Some(phase), ..InstanceUpdate::default() };
-        id.map(|id| Change::UpdateInstance { id, update }).into_iter().collect()
+        id.map(|id| Change::UpdateInstance { id, update: Box::new(update) }).into_iter().collect()
     }
 }
 
