@@ -71,15 +71,23 @@ async fn what_one_has_committed_is_heard_by_the_others() {
     let world = World::new().await;
     let other = replica(&world).await;
     let (mut sequence, hint) = (other.subscribe(), other.hint());
-    let hinted = hint.notified();
     let id = world.start(world.workflow(None)).await.unwrap();
     let flavour = Change::PutFlavour(Box::new(world.flavour("one")));
     let written = world.store.commit(vec![flavour]).await.unwrap();
-    let heard = async {
-        sequence.wait_for(|reached| *reached >= written).await.unwrap();
-        hinted.await;
-    };
-    tokio::time::timeout(Duration::from_secs(20), heard).await.unwrap();
+    let heard = sequence.wait_for(|reached| *reached >= written);
+    tokio::time::timeout(Duration::from_secs(20), heard).await.unwrap().unwrap();
+    // A hint may be lost, for example while the other still connects: work that
+    // is due is looked for without one, too.
+    let mut hints = 0;
+    for _ in 0..20 {
+        let hinted = hint.notified();
+        world.start(world.workflow(None)).await.unwrap();
+        hints += usize::from(tokio::time::timeout(Duration::from_secs(1), hinted).await.is_ok());
+        if hints == 3 {
+            break;
+        }
+    }
+    assert_eq!(hints, 3, "of at most 20");
     let epoch = other.begin_epoch(TTL).await.unwrap();
     assert_eq!(other.claim(epoch, &[Kind::new("toy", 1)], 1).await.unwrap()[0].id, id);
 }
