@@ -152,6 +152,11 @@ torture! {
     rollback_over_memory: MemoryWorld, Rollback;
     discard_over_memory: MemoryWorld, Discard;
     migrate_over_memory: MemoryWorld, Migrate;
+    // These take minutes each: a suite of their own (docs/reference/test-suites.md).
+    long_resize_over_proxmox: ProxmoxWorld, Resize;
+    long_snapshot_over_proxmox: ProxmoxWorld, Snapshot;
+    long_rollback_over_proxmox: ProxmoxWorld, Rollback;
+    long_migrate_over_proxmox: ProxmoxWorld, Migrate;
     edit_over_proxmox: ProxmoxWorld, Edit;
     discard_over_proxmox: ProxmoxWorld, Discard;
     create_bare_over_proxmox: ProxmoxWorld, CreateBare;
