@@ -11,7 +11,7 @@ use hyper::header::{
     HeaderValue, PRAGMA, SERVER,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
@@ -19,6 +19,8 @@ use crate::engine::{Engine, Outcome, Reply};
 use crate::schema::check;
 
 mod console;
+#[cfg(test)]
+mod fuzz;
 pub(crate) mod multipart;
 mod read;
 pub(crate) mod tls;
@@ -74,19 +76,26 @@ async fn connection(
     let accepted = tokio::time::timeout(PATIENCE, tls.accept(stream)).await;
     let stream = accepted.map_err(|_| "no TLS handshake")?.map_err(|error| error.to_string())?;
     let service = hyper::service::service_fn(move |request| answer(engine.clone(), request));
-    hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
-        .title_case_headers(true)
-        .max_headers(64)
+    protocol()
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades()
         .await
         .map_err(|error| error.to_string())
 }
 
+/// HTTP with the limits and the spelling of pveproxy.
+fn protocol() -> hyper::server::conn::http1::Builder {
+    let mut protocol = hyper::server::conn::http1::Builder::new();
+    protocol
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .title_case_headers(true)
+        .max_headers(64);
+    protocol
+}
+
 /// Plain HTTP is answered with a redirection to HTTPS (fact 20).
-async fn redirect(mut stream: TcpStream) -> Result<(), String> {
+async fn redirect(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), String> {
     let mut buffer = vec![0; 4096];
     let read = stream.read(&mut buffer).await.map_err(|error| error.to_string())?;
     let head = String::from_utf8_lossy(&buffer[..read]);

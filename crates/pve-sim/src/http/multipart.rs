@@ -14,6 +14,9 @@ use crate::world::guest::hex;
 /// The longest head of a part, and the longest field.
 const MAX_FIELD: usize = 64 * 1024;
 
+/// Fields at most. The upload's schema knows seven names.
+const MAX_FIELDS: usize = 64;
+
 /// What an upload held.
 #[derive(Debug, Default)]
 pub(crate) struct Form {
@@ -39,7 +42,8 @@ impl Reader {
     /// Reads more; `false` at the end of the body.
     async fn more(&mut self) -> Result<bool, ()> {
         while !self.ended {
-            match self.body.frame().await {
+            let frame = tokio::time::timeout(super::PATIENCE, self.body.frame());
+            match frame.await.map_err(|_| ())? {
                 None => self.ended = true,
                 Some(Err(_)) => return Err(()),
                 Some(Ok(frame)) => {
@@ -96,6 +100,9 @@ pub(crate) async fn read(body: Incoming, boundary: &str) -> Result<Form, ()> {
                 reader.buffer.clear();
             }
             return Ok(form);
+        }
+        if form.fields.len() == MAX_FIELDS {
+            return Err(());
         }
         let value = reader.until(mark.as_bytes(), MAX_FIELD).await?;
         form.fields.insert(name, Value::String(String::from_utf8_lossy(&value).into_owned()));

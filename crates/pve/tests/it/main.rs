@@ -8,6 +8,7 @@ mod diagnose;
 mod endpoints;
 mod errors;
 mod follow;
+mod fuzz;
 mod limits;
 mod login;
 mod lxc;

@@ -13,14 +13,14 @@ const RELEASES: [Release; 4] = [Release::V6_4, Release::V7_4, Release::V8_4, Rel
 /// Per format and release.
 const CASES: usize = 6;
 
-type Reader = fn(&str) -> Result<String, PropertyError>;
+pub type Reader = fn(&str) -> Result<String, PropertyError>;
 
 fn reader<T: FromStr<Err = PropertyError> + ToString>(text: &str) -> Result<String, PropertyError> {
     text.parse::<T>().map(|value| value.to_string())
 }
 
 /// The typed view of each format.
-const VIEWS: [(&str, Reader); 60] = [
+pub const VIEWS: [(&str, Reader); 60] = [
     ("access/tfa", reader::<p::DomainTfa>),
     ("backup/fleecing", reader::<p::Fleecing>),
     ("backup/performance", reader::<p::Performance>),
