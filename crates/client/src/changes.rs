@@ -94,7 +94,7 @@ impl Client {
 
 /// A name as a segment of a path. What no snapshot can be called is left to the
 /// server to refuse, but must not reach another route.
-fn segment(name: &str) -> String {
+pub(crate) fn segment(name: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     name.bytes()
         .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })

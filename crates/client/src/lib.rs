@@ -10,6 +10,7 @@ mod changes;
 pub mod cli;
 mod error;
 mod http;
+mod orphans;
 pub mod progress;
 pub mod size;
 pub mod wire;

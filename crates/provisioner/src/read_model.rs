@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use model::{
     Caller, Flavour, FlavourId, Image, ImageId, Instance, InstanceId, InstanceState, ProviderId,
+    Timestamp,
 };
 use provider::{GuestView, HostView};
 use store::{FeedKind, Store};
@@ -30,6 +31,8 @@ pub struct InstanceFilter {
 pub struct ProviderView {
     /// Whether anything was ever seen.
     pub seen: bool,
+    /// When a look last showed everything.
+    pub complete_at: Option<Timestamp>,
     /// Why the last look did not show everything.
     pub incomplete: Option<String>,
     /// The hosts.

@@ -10,8 +10,8 @@ use serde_json::Value;
 use crate::Error;
 use crate::db::Tx;
 use crate::rows::{
-    Seed, Token, aliases, annotations, events, flavours, ids, images, instances, secrets, seeds,
-    tokens,
+    Orphan, Seed, Token, aliases, annotations, events, flavours, ids, images, instances, orphans,
+    secrets, seeds, tokens,
 };
 
 /// A change to the store. Applied in order, in one transaction with whatever
@@ -111,6 +111,15 @@ pub enum Change {
     PutToken(Box<Token>),
     /// Revokes a token. It is [`Error::NotFound`] when there is none.
     RevokeToken(TokenId),
+    /// Adds or replaces a guest with our mark that no row claims.
+    PutOrphan(Box<Orphan>),
+    /// Forgets one, if it is there.
+    RemoveOrphan {
+        /// Where it was.
+        provider: ProviderId,
+        /// The provider's key of the guest.
+        guest: String,
+    },
     /// An event for people.
     Note {
         /// The instance that it is about, if any.
@@ -211,6 +220,8 @@ pub(crate) async fn apply(tx: &mut Tx, change: Change) -> Result<(), Error> {
         Change::RemoveFlavour(id) => flavours::remove(tx, id).await,
         Change::PutToken(token) => tokens::put(tx, &token).await,
         Change::RevokeToken(id) => tokens::revoke(tx, id).await,
+        Change::PutOrphan(orphan) => orphans::put(tx, &orphan).await,
+        Change::RemoveOrphan { provider, guest } => orphans::remove(tx, &provider, &guest).await,
         Change::Note { instance, text } => events::note(tx, instance, &text).await,
     }
 }

@@ -2,8 +2,8 @@
 
 use engine::{ChildEnd, Kind, Recorded, WorkflowId};
 use model::{
-    Door, Flavour, Image, ImageId, Instance, InstanceId, Operation, OperationId, Sealed, Timestamp,
-    TokenId,
+    Door, Flavour, Image, ImageId, Instance, InstanceId, Operation, OperationId, ProviderId,
+    Sealed, Timestamp, TokenId,
 };
 use secrecy::SecretString;
 use serde_json::Value as Json;
@@ -13,8 +13,9 @@ use crate::db::{last_sequence, text};
 use crate::feed::{self, FeedItem};
 use crate::flow;
 use crate::rows::{
-    Alias, AnnotationRow, Event, InstanceFilter, OperationFilter, RetiredId, Seed, Token, aliases,
-    annotations, events, flavours, ids, images, instances, operations, secrets, seeds, tokens,
+    Alias, AnnotationRow, Event, InstanceFilter, OperationFilter, Orphan, RetiredId, Seed, Token,
+    aliases, annotations, events, flavours, ids, images, instances, operations, orphans, secrets,
+    seeds, tokens,
 };
 use crate::store::Store;
 
@@ -153,6 +154,21 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Event>, Error> {
         events::list(&mut self.reader().await?, instance, limit).await
+    }
+
+    /// The guests with our mark that no row claims, by provider and key; at most
+    /// 10,000.
+    pub async fn orphans(&self) -> Result<Vec<Orphan>, Error> {
+        orphans::list(&mut self.reader().await?).await
+    }
+
+    /// The orphan of this provider with this key.
+    pub async fn orphan(
+        &self,
+        provider: &ProviderId,
+        guest: &str,
+    ) -> Result<Option<Orphan>, Error> {
+        orphans::get(&mut self.reader().await?, provider, guest).await
     }
 
     /// The ids of pools whose name begins like this that nobody gets yet.

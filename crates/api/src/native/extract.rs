@@ -8,7 +8,7 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use http::request::Parts;
 use http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use model::{Caller, Error, ParseIdError};
+use model::{Caller, Error, ParseIdError, ProviderId};
 use serde::de::DeserializeOwned;
 use serde::de::value::Error as QueryError;
 
@@ -65,6 +65,23 @@ where
         let id =
             id.parse().map_err(|error: ParseIdError| Error::invalid("id", error.to_string()))?;
         Ok(Self(id, name))
+    }
+}
+
+/// The provider in the path, and a guest of it as the provider calls it.
+pub(super) struct ProviderAndGuest(pub ProviderId, pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for ProviderAndGuest {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let text = Path::<(String, String)>::from_request_parts(parts, state).await;
+        let Path((provider, guest)) =
+            text.map_err(|_| Error::invalid("provider", "expected UTF-8 in the path"))?;
+        let provider = provider
+            .parse()
+            .map_err(|error: ParseIdError| Error::invalid("provider", error.to_string()))?;
+        Ok(Self(provider, guest))
     }
 }
 

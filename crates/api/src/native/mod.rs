@@ -9,6 +9,7 @@ mod health;
 mod images;
 mod instances;
 mod operations;
+mod orphans;
 mod request;
 mod snapshots;
 mod tokens;
@@ -94,6 +95,7 @@ fn routes_v1() -> OpenApiRouter<Native> {
         .merge(operations::routes())
         .merge(images::routes())
         .merge(flavours::routes())
+        .merge(orphans::routes())
         .merge(tokens::routes())
 }
 

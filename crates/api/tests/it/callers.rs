@@ -59,7 +59,11 @@ async fn routes(doors: &Doors) -> Vec<Route> {
             routes.push(Route {
                 method: method.to_uppercase(),
                 template: template.clone(),
-                path: template.replace("{id}", &id).replace("{name}", "before"),
+                path: template
+                    .replace("{id}", &id)
+                    .replace("{name}", "before")
+                    .replace("{provider}", "lab")
+                    .replace("{guest}", "100000"),
                 body,
             });
         }
@@ -114,7 +118,8 @@ async fn a_reader_changes_nothing() {
     for route in &routes {
         let reply = call(doors.native, &route.method, &route.path, Some(&token), route.body).await;
         let what = format!("{} {}: {reply:?}", route.method, route.template);
-        if route.method == "GET" && route.template != "/v1/tokens" {
+        let for_administrators = ["/v1/tokens", "/v1/orphans"];
+        if route.method == "GET" && !for_administrators.contains(&route.template.as_str()) {
             assert_eq!(reply.status, 200, "{what}");
         } else {
             assert_eq!(reply.status, 403, "{what}");

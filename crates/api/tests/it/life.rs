@@ -5,26 +5,22 @@ use std::time::Duration;
 
 use api::{ConnectionLimits, native, serve};
 use client::wire::{
-    CreateInstance, InstanceQuery, InstanceState, NewFlavour, Operation, OperationQuery,
-    OperationState, Reboot, Shutdown, StepState,
+    CreateInstance, InstanceQuery, InstanceState, NewFlavour, OperationQuery, OperationState,
+    Reboot, Shutdown, StepState,
 };
 use client::{Client, Endpoint, Settings, progress};
 use model::time::SystemClock;
-use model::{InstanceId, OperationId, Role};
+use model::{InstanceId, Role};
 use provider::memory::{Call, Durations, Fault, FaultKind};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Doors, Paper, call};
+use crate::support::{Doors, Paper, call, ended};
 
 fn request(name: &str) -> CreateInstance {
     let mut request = CreateInstance::new(name, "debian");
     (request.cores, request.memory_bytes) = (Some(1), Some(1 << 30));
     request
-}
-
-async fn ended(client: &Client, id: OperationId) -> Operation {
-    progress::follow(client, id, &mut progress::Silent).await.unwrap()
 }
 
 async fn until_seen(client: &Client, id: InstanceId, state: InstanceState) {

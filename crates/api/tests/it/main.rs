@@ -7,4 +7,5 @@ mod commands;
 mod life;
 mod metadata;
 mod openapi;
+mod orphans;
 mod support;

@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
 
 use api::{ConnectionLimits, metadata, native, serve};
-use client::{Client, Endpoint, Settings};
+use client::wire::Operation;
+use client::{Client, Endpoint, Settings, progress};
 use model::time::SystemClock;
-use model::{Role, Timestamp};
+use model::{OperationId, Role, Timestamp};
 use provider::memory::Durations;
 use provisioner::NewToken;
 use provisioner::testing::TestHouse;
@@ -93,6 +94,11 @@ impl Doors {
         let endpoint = Endpoint::parse_url(&format!("http://{}", self.native)).unwrap();
         Client::new(Settings::new(endpoint, Some(SecretString::from(token)))).unwrap()
     }
+}
+
+/// An operation when it has ended.
+pub async fn ended(client: &Client, id: OperationId) -> Operation {
+    progress::follow(client, id, &mut progress::Silent).await.unwrap()
 }
 
 /// An answer.

@@ -8,6 +8,7 @@ mod connection;
 mod exit;
 mod instance;
 mod operation;
+mod orphan;
 mod output;
 mod token;
 
@@ -22,6 +23,7 @@ pub use output::{Format, Screen, clean};
 use catalogue::{FlavourCommand, ImageCommand};
 use instance::InstanceCommand;
 use operation::OperationCommand;
+use orphan::OrphanCommand;
 use token::TokenCommand;
 
 use crate::Client;
@@ -42,6 +44,9 @@ pub enum Command {
     /// Create, list and delete flavours
     #[command(subcommand, after_help = EXIT_CODES)]
     Flavour(FlavourCommand),
+    /// List and remove guests of ours that belong to no instance
+    #[command(subcommand, after_help = EXIT_CODES)]
+    Orphan(OrphanCommand),
     /// Create, list and revoke API tokens
     #[command(subcommand, after_help = EXIT_CODES)]
     Token(TokenCommand),
@@ -76,6 +81,7 @@ pub async fn run_with(
         Command::Operation(command) => operation::run(client, screen, command).await,
         Command::Image(command) => catalogue::run_image(client, screen, command).await,
         Command::Flavour(command) => catalogue::run_flavour(client, screen, command).await,
+        Command::Orphan(command) => orphan::run(client, screen, command).await,
         Command::Token(command) => token::run(client, screen, command).await,
     }
 }

@@ -9,6 +9,7 @@ mod change;
 mod error;
 mod instance;
 mod operation;
+mod orphan;
 mod secret;
 mod time;
 mod token;
@@ -27,6 +28,7 @@ pub use instance::{
 pub use operation::{
     LogLine, Operation, OperationList, OperationLog, OperationQuery, Progress, Step,
 };
+pub use orphan::{AcceptedOperation, Looked, Orphan, OrphanList};
 pub use secret::Secret;
 pub use time::{ParseTimeError, Time};
 pub use token::{CreatedToken, NewToken, Token, TokenList};

@@ -189,6 +189,7 @@ impl World for ProxmoxWorld {
 
     fn restore(&self, id: u32, mark: &Mark) {
         self.simulator.foreign_guest("pve1", id, "restored", Some(&mark.to_string()));
+        self.simulator.set_option(id, "tags", Some("innkeeper"));
     }
 
     async fn obey(&self, left: &[String]) {

@@ -6,6 +6,7 @@
 mod addresses;
 mod guests;
 mod images;
+mod strangers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,8 +35,8 @@ struct Memory {
     missing: BTreeMap<InstanceId, u32>,
     /// When each guest's addresses are asked for next.
     asked: BTreeMap<InstanceId, Asked>,
-    /// Guests with our mark that no row claims, by key.
-    orphans: BTreeMap<String, String>,
+    /// When each guest with our mark that no row claims is read again, by key.
+    orphans: BTreeMap<String, Duration>,
     /// Guests whose mark has been read and that are nobody's concern.
     strangers: BTreeSet<String>,
 }
@@ -84,11 +85,6 @@ impl Observer {
         self.core.providers().get(&self.provider)
     }
 
-    /// The guests with our mark that no row claims, for the report.
-    pub fn orphans(&self) -> Vec<String> {
-        self.memory().orphans.values().cloned().collect()
-    }
-
     /// Whether it is this process that writes down what is seen, and asks guests.
     /// The others look for themselves alone: to know where there is room.
     async fn is_mine(&self) -> bool {
@@ -125,8 +121,11 @@ impl Observer {
 
     async fn take(&self, batch: &Batch, before: u64) -> Result<(), store::Error> {
         let guests = batch.guests.iter().map(|guest| (guest.key.clone(), guest.clone()));
+        let last = self.core.read_model.provider_view(&self.provider);
+        let now = Some(self.core.clock.now());
         let view = ProviderView {
             seen: true,
+            complete_at: if batch.incomplete.is_none() { now } else { last.complete_at },
             incomplete: batch.incomplete.clone(),
             hosts: batch.hosts.clone(),
             guests: guests.collect(),

@@ -7,6 +7,7 @@ mod flavours;
 mod images;
 mod instances;
 mod operations;
+mod orphans;
 pub(crate) mod tokens;
 
 use model::Error;
@@ -16,6 +17,7 @@ pub use checks::InstanceLimits;
 pub use flavours::NewFlavour;
 pub use instances::{Accepted, CreateInstance, PowerChange};
 pub use operations::{LogLine, OperationFilter};
+pub use orphans::{Looked, OrphanInfo, OrphanReport};
 pub use tokens::{NewToken, TokenInfo};
 
 /// What a store error means to whoever called.

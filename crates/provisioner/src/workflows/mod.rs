@@ -29,7 +29,7 @@ use store::Change;
 use crate::house::Core;
 
 pub use by_intent::IntentInput;
-pub use collect::{CollectInput, collect_kind};
+pub use collect::{CollectInput, collect_kind, collect_orphan_kind, collection};
 pub use create::{CreateInput, create_kind};
 pub use delete::{DeleteInput, delete_kind};
 pub use edit::edit_kind;
@@ -48,7 +48,8 @@ pub fn registry(core: &Arc<Core>) -> Result<Registry<Change>, RegistryError> {
     registry.add(Arc::new(Runner(create::Create::new(Arc::clone(core)))))?;
     registry.add(power::workflow(core))?;
     registry.add(Arc::new(Runner(delete::Delete::new(Arc::clone(core)))))?;
-    registry.add(Arc::new(Runner(collect::Collect::new(Arc::clone(core)))))?;
+    registry.add(Arc::new(Runner(collect::Collect::late(Arc::clone(core)))))?;
+    registry.add(Arc::new(Runner(collect::Collect::asked(Arc::clone(core)))))?;
     registry.add(resize::workflow(core))?;
     registry.add(edit::workflow(core))?;
     registry.add(snapshot::workflow(core))?;

@@ -15,6 +15,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("core", include_str!("../../migrations/0001_core.sql")),
     ("leases", include_str!("../../migrations/0002_leases.sql")),
     ("life", include_str!("../../migrations/0003_life.sql")),
+    ("orphans", include_str!("../../migrations/0004_orphans.sql")),
 ];
 
 const CREATE_VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_versions (

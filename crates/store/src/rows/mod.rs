@@ -9,6 +9,7 @@ pub(crate) mod images;
 pub(crate) mod instances;
 pub(crate) mod leases;
 pub(crate) mod operations;
+pub(crate) mod orphans;
 pub(crate) mod secrets;
 pub(crate) mod seeds;
 pub(crate) mod tokens;
@@ -19,6 +20,7 @@ pub use events::Event;
 pub use ids::{IdReservation, RetiredId};
 pub use instances::InstanceFilter;
 pub use operations::OperationFilter;
+pub use orphans::Orphan;
 pub use seeds::Seed;
 pub use tokens::Token;
 

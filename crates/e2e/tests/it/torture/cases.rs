@@ -184,7 +184,9 @@ async fn judge(
     }
     bench.world.calm();
     if let Outcome::Stuck { reason, left } = &outcome {
-        is_visible(bench, instance, reason).await?;
+        if !case.sample.has_no_row() {
+            is_visible(bench, instance, reason).await?;
+        }
         bench.world.obey(left).await;
         let (house, admin) = (bench.house(), bench.admin());
         house.resume_operation(&admin, operation).await.map_err(|error| error.to_string())?;
@@ -214,6 +216,9 @@ async fn judge(
             }
             check_unwound(before, &after, &row)
         }
+        Outcome::Unwound { cause } if case.sample.has_no_row() => lawful_cause(case, cause)
+            .then_some(())
+            .ok_or_else(|| format!("unwound without a reason to: {cause:?}")),
         Outcome::Unwound { cause } => {
             let row = row.ok_or("the row is gone")?;
             if row.phase == Phase::Deleting && !case.sample.deletes() {
@@ -313,7 +318,7 @@ async fn is_visible(bench: &Bench, instance: InstanceId, reason: &str) -> Result
 /// Only what comes late may have to be collected: everything else is taken back
 /// by whoever did it.
 async fn nothing_collected(bench: &Bench, case: &Case) -> Result<(), String> {
-    if is_late(case) {
+    if is_late(case) || case.sample.has_no_row() {
         return Ok(());
     }
     let all = store::OperationFilter { limit: 1000, ..store::OperationFilter::default() };

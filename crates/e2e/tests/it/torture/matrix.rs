@@ -152,6 +152,8 @@ torture! {
     rollback_over_memory: MemoryWorld, Rollback;
     discard_over_memory: MemoryWorld, Discard;
     migrate_over_memory: MemoryWorld, Migrate;
+    collect_over_memory: MemoryWorld, Collect;
+    collect_over_proxmox: ProxmoxWorld, Collect;
     // These take minutes each: a suite of their own (docs/reference/test-suites.md).
     long_resize_over_proxmox: ProxmoxWorld, Resize;
     // A snapshot over Proxmox is missing: of its 47 cases one ends unlawfully (a

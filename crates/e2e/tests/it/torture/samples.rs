@@ -6,7 +6,7 @@ use std::time::Duration;
 use e2e::bench::Bench;
 use e2e::world::{At, Trouble, What};
 use engine::{Entry, Outcome};
-use model::{ByteCount, DiskSpec, InstanceId, OperationId, Phase};
+use model::{ByteCount, DiskSpec, InstanceId, Mark, OperationId, Phase};
 use provisioner::{CreateInstance, EditInstance, NewSnapshot, PowerChange, ResizeInstance};
 
 /// A sample.
@@ -33,9 +33,11 @@ pub enum Sample {
     Discard,
     /// Of a running guest, to the other host.
     Migrate,
+    /// A guest with our mark whose instance is gone.
+    Collect,
 }
 
-pub const ALL: [Sample; 15] = [
+pub const ALL: [Sample; 16] = [
     Sample::CreateBare,
     Sample::CreateFull,
     Sample::Start,
@@ -51,6 +53,7 @@ pub const ALL: [Sample; 15] = [
     Sample::Rollback,
     Sample::Discard,
     Sample::Migrate,
+    Sample::Collect,
 ];
 
 impl Sample {
@@ -62,10 +65,15 @@ impl Sample {
         matches!(self, Self::DeleteRunning | Self::DeleteStopped | Self::DeleteFailed)
     }
 
+    /// Is about a guest that belongs to no instance.
+    pub fn has_no_row(self) -> bool {
+        self == Self::Collect
+    }
+
     /// Changes a guest that stays: unwound, it is as it was.
     pub fn changes(self) -> bool {
         let power = matches!(self, Self::Start | Self::Stop | Self::Shutdown | Self::Reboot);
-        !power && !self.creates() && !self.deletes()
+        !power && !self.creates() && !self.deletes() && !self.has_no_row()
     }
 
     fn starts_running(self) -> bool {
@@ -117,6 +125,7 @@ pub async fn prepare(bench: &mut Bench, sample: Sample) -> Ready {
     let instance = match sample {
         Sample::CreateBare | Sample::CreateFull => None,
         Sample::DeleteFailed => Some(failed(bench).await),
+        Sample::Collect => Some(orphan(bench).await),
         other => Some(create(bench, "subject", other.starts_running()).await),
     };
     if let (Some(id), true) = (instance, sample.has_snapshot()) {
@@ -126,6 +135,25 @@ pub async fn prepare(bench: &mut Bench, sample: Sample) -> Ready {
     }
     bench.rest(Duration::from_secs(30)).await.unwrap();
     Ready { sample, instance }
+}
+
+/// The instance, gone by now, whose guest is back.
+async fn orphan(bench: &mut Bench) -> InstanceId {
+    let id = create(bench, "subject", true).await;
+    let row = bench.store().instance(id).await.unwrap().unwrap();
+    let key = guest_key(bench, &row.native);
+    let (house, admin) = (bench.house(), bench.admin());
+    let deletion = house.delete_instance(&admin, id).await.unwrap();
+    assert_eq!(bench.settle(deletion).await.unwrap(), Outcome::Done);
+    let installation = bench.store().installation_id();
+    let mark = Mark { installation, instance: id, attempt: row.attempt };
+    bench.world.restore(key.parse().unwrap(), &mark);
+    bench.rest(Duration::from_secs(10)).await.unwrap();
+    id
+}
+
+fn guest_key(bench: &Bench, native: &serde_json::Value) -> String {
+    bench.core().providers()[&Bench::provider_id()].guest_key(native).expect("a guest")
 }
 
 fn snapshot() -> NewSnapshot {
@@ -170,6 +198,11 @@ pub async fn ask(bench: &mut Bench, ready: &Ready) -> (InstanceId, OperationId) 
         Sample::DeleteRunning | Sample::DeleteStopped | Sample::DeleteFailed => {
             let id = ready.instance.expect("a prepared instance");
             (id, house.delete_instance(&admin, id).await.unwrap())
+        }
+        Sample::Collect => {
+            let orphan = house.orphans(&admin).await.unwrap().orphans.remove(0);
+            let asked = house.collect_orphan(&admin, &orphan.provider, &orphan.guest).await;
+            (orphan.instance, asked.unwrap())
         }
         change => ask_change(bench, change, ready.instance.expect("a prepared instance")).await,
     }
@@ -222,7 +255,7 @@ pub async fn effects(bench: &Bench, id: OperationId) -> Vec<String> {
 pub async fn is_as_asked(bench: &Bench, sample: Sample, id: InstanceId) -> bool {
     let row = bench.store().instance(id).await.unwrap();
     match row {
-        None => sample.deletes(),
+        None => sample.deletes() || sample.has_no_row(),
         Some(row) => !sample.deletes() && row.phase == Phase::Ready && row.fault.is_none(),
     }
 }
