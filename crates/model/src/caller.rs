@@ -70,6 +70,29 @@ pub struct Principal {
     pub name: String,
 }
 
+/// What a caller says about one request, beside what it asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestTerms {
+    /// The request's id, for logs and audit; empty when the door gives none.
+    pub id: String,
+    /// By which the caller can ask again without asking twice.
+    pub key: Option<IdempotencyKey>,
+    /// The instance that is changed must stand at one of these change sequences
+    /// ([`crate::Instance::sequence`]); `None` takes it as it is.
+    pub if_sequence: Option<Vec<u64>>,
+}
+
+/// A key that a caller gives a changing request: the same one again is answered
+/// with what the first one was answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdempotencyKey {
+    /// The key: unique among those of its principal and project.
+    pub key: String,
+    /// A digest of everything that the request says, by which another request
+    /// with the same key is recognised.
+    pub fingerprint: String,
+}
+
 /// The first argument of every use case: who asks, for which project, through
 /// which door.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,9 +106,16 @@ pub struct Caller {
     pub door: Door,
     /// With which rights.
     pub role: Role,
+    /// What it says about this one request.
+    pub request: RequestTerms,
 }
 
 impl Caller {
+    /// A caller that says nothing about its request.
+    pub fn new(principal: Principal, project: ProjectId, door: Door, role: Role) -> Self {
+        Self { principal, project, door, role, request: RequestTerms::default() }
+    }
+
     /// Refuses a caller whose role is below `needed`.
     ///
     /// # Errors

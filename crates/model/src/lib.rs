@@ -19,7 +19,7 @@ mod snapshot;
 pub mod time;
 
 pub use bytes::ByteCount;
-pub use caller::{Caller, Door, Principal, Role};
+pub use caller::{Caller, Door, IdempotencyKey, Principal, RequestTerms, Role};
 pub use error::{Error, PrivateContext};
 pub use ids::{
     AttemptId, FlavourId, HostId, ImageId, InstallationId, InstanceId, OperationId, ParseIdError,

@@ -2,7 +2,7 @@
 
 use model::{
     Address, AttemptId, Door, Fault, Flavour, FlavourId, Image, ImageId, Instance, InstanceId,
-    InstanceSpec, Observed, Phase, PowerState, ProviderId, SecretId, TokenId,
+    InstanceSpec, Observed, OperationId, Phase, PowerState, ProviderId, SecretId, TokenId,
 };
 use secrecy::SecretString;
 use serde_json::Value;
@@ -10,8 +10,8 @@ use serde_json::Value;
 use crate::Error;
 use crate::db::Tx;
 use crate::rows::{
-    Orphan, Seed, Token, aliases, annotations, events, flavours, ids, images, instances, orphans,
-    secrets, seeds, tokens,
+    Orphan, RequestKey, Seed, Token, aliases, annotations, events, flavours, ids, images,
+    instances, keys, orphans, secrets, seeds, tokens,
 };
 
 /// A change to the store. Applied in order, in one transaction with whatever
@@ -120,6 +120,29 @@ pub enum Change {
         /// The provider's key of the guest.
         guest: String,
     },
+    /// Uses a caller's key for asking again. It is [`Error::KeyUsed`] when it
+    /// was used already, less than a day ago.
+    TakeKey {
+        /// The key.
+        key: RequestKey,
+        /// What the request begins, if it begins an operation.
+        begun: Option<(OperationId, InstanceId)>,
+    },
+    /// Keeps what the request with this key was answered.
+    KeepAnswer {
+        /// The key.
+        key: RequestKey,
+        /// The door's own text, sealed at rest.
+        answer: SecretString,
+    },
+    /// Changes nothing. It is [`Error::Moved`] when an instance does not stand at
+    /// one of these change sequences.
+    ExpectSequence {
+        /// The instance.
+        id: InstanceId,
+        /// The sequences.
+        sequences: Vec<u64>,
+    },
     /// An event for people.
     Note {
         /// The instance that it is about, if any.
@@ -222,6 +245,9 @@ pub(crate) async fn apply(tx: &mut Tx, change: Change) -> Result<(), Error> {
         Change::RevokeToken(id) => tokens::revoke(tx, id).await,
         Change::PutOrphan(orphan) => orphans::put(tx, &orphan).await,
         Change::RemoveOrphan { provider, guest } => orphans::remove(tx, &provider, &guest).await,
+        Change::TakeKey { key, begun } => keys::take(tx, &key, begun).await,
+        Change::KeepAnswer { key, answer } => keys::answer(tx, &key, &answer).await,
+        Change::ExpectSequence { id, sequences } => instances::expect(tx, id, &sequences).await,
         Change::Note { instance, text } => events::note(tx, instance, &text).await,
     }
 }

@@ -7,7 +7,7 @@ use model::Timestamp;
 use crate::Error;
 use crate::db::{Tx, Value, text};
 use crate::feed::{self, FeedKind};
-use crate::rows::{aliases, events, ids};
+use crate::rows::{aliases, events, ids, keys};
 use crate::store::Store;
 
 /// How many workflows one commit forgets at most: the writer has others to
@@ -58,6 +58,7 @@ async fn forget_orphans(tx: &mut Tx) -> Result<u64, Error> {
 async fn forget_records(tx: &mut Tx, before: Timestamp) -> Result<(), Error> {
     events::compact(tx, before).await?;
     ids::compact(tx).await?;
+    keys::compact(tx).await?;
     feed::compact(tx, before).await?;
     let long_before =
         before.as_millis() - i64::try_from(NAMES_OUTLIVE.as_millis()).unwrap_or(i64::MAX);

@@ -19,6 +19,13 @@ pub enum Error {
     /// A rule of the data does not allow it.
     #[error("not allowed by the data: {0}")]
     Constraint(String),
+    /// The caller's key for asking again was used already.
+    #[error("the key was used already")]
+    KeyUsed,
+    /// The row has moved on from where the caller has seen it; this is its
+    /// change sequence now.
+    #[error("it has been changed meanwhile: its sequence is {0}")]
+    Moved(u64),
     /// Another operation is changing the resource, or is next to change it.
     #[error("operation {by} is changing it")]
     ClaimHeld {
@@ -52,6 +59,8 @@ impl From<Error> for StoreError {
             Error::Busy | Error::Unavailable(_) => Self::Unavailable(error.to_string()),
             Error::NotFound { .. }
             | Error::Conflict(_)
+            | Error::KeyUsed
+            | Error::Moved(_)
             | Error::Constraint(_)
             | Error::ClaimHeld { .. }
             | Error::Corrupt(_) => Self::Corrupt(error.to_string()),

@@ -32,7 +32,7 @@ pub use feed::{FeedItem, FeedKind};
 pub use flow::{CancelAnswer, Start};
 pub use read::OperationJournal;
 pub use rows::{
-    Alias, AnnotationRow, Event, IdReservation, InstanceFilter, OperationFilter, Orphan, RetiredId,
-    Seed, Token,
+    Alias, AnnotationRow, Event, IdReservation, InstanceFilter, OperationFilter, Orphan,
+    RequestKey, RetiredId, Seed, Token, UsedKey,
 };
 pub use store::{Settings, Store};

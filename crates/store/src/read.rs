@@ -14,8 +14,8 @@ use crate::feed::{self, FeedItem};
 use crate::flow;
 use crate::rows::{
     Alias, AnnotationRow, Event, InstanceFilter, OperationFilter, Orphan, RetiredId, Seed, Token,
-    aliases, annotations, events, flavours, ids, images, instances, operations, orphans, secrets,
-    seeds, tokens,
+    UsedKey, aliases, annotations, events, flavours, ids, images, instances, keys, operations,
+    orphans, secrets, seeds, tokens,
 };
 use crate::store::Store;
 
@@ -106,6 +106,13 @@ impl Store {
     /// A token.
     pub async fn token(&self, id: TokenId) -> Result<Option<Token>, Error> {
         tokens::get(&mut self.reader().await?, id).await
+    }
+
+    /// What came of the request that used this key less than a day ago.
+    pub async fn used_key(&self, scope: &str, key: &str) -> Result<Option<UsedKey>, Error> {
+        let mut db = self.reader().await?;
+        let now = self.data_base.now(&mut db, &*self.clock).await?;
+        keys::get(&mut db, &self.key, now, scope, key).await
     }
 
     /// An instance's seed.

@@ -16,6 +16,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("leases", include_str!("../../migrations/0002_leases.sql")),
     ("life", include_str!("../../migrations/0003_life.sql")),
     ("orphans", include_str!("../../migrations/0004_orphans.sql")),
+    ("keys", include_str!("../../migrations/0005_keys.sql")),
 ];
 
 const CREATE_VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_versions (

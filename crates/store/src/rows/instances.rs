@@ -230,6 +230,15 @@ fn merge_native(native: &mut Json, update: Json) {
     }
 }
 
+/// Refuses an instance that does not stand at one of these sequences.
+pub(crate) async fn expect(tx: &mut Tx, id: InstanceId, sequences: &[u64]) -> Result<(), Error> {
+    let found = get(&mut tx.db, id).await?.ok_or_else(|| Error::not_found("instance", id))?;
+    if sequences.contains(&found.sequence) {
+        return Ok(());
+    }
+    Err(Error::Moved(found.sequence))
+}
+
 /// Forgets an instance with everything that belongs to it.
 pub(crate) async fn remove(tx: &mut Tx, id: InstanceId) -> Result<(), Error> {
     seeds::remove(tx, id).await?;

@@ -1,5 +1,5 @@
 use engine::{Cause, Entry, Outcome};
-use model::{InstanceId, Operation, OperationId, OperationState, ProjectId};
+use model::{InstanceId, Operation, OperationId, OperationKind, OperationState, ProjectId};
 
 use super::page;
 use crate::Error;
@@ -15,6 +15,8 @@ pub struct OperationFilter {
     pub project: Option<ProjectId>,
     /// Those in this state.
     pub state: Option<OperationState>,
+    /// Those of this kind.
+    pub kind: Option<OperationKind>,
     /// Those that have settled, or that have not.
     pub settled: Option<bool>,
     /// Those before this one, for the next page. Pages are newest first.
@@ -25,7 +27,15 @@ pub struct OperationFilter {
 
 impl Default for OperationFilter {
     fn default() -> Self {
-        Self { instance: None, project: None, state: None, settled: None, before: None, limit: 100 }
+        Self {
+            instance: None,
+            project: None,
+            state: None,
+            kind: None,
+            settled: None,
+            before: None,
+            limit: 100,
+        }
     }
 }
 
@@ -74,6 +84,7 @@ pub(crate) async fn list(
                 AND ($3 IS NULL OR o.state = $3) AND ($4 IS NULL OR o.id < $4)
                 AND ($6 IS NULL OR $6 =
                     CASE WHEN o.state IN ('queued', 'running', 'unwinding') THEN 0 ELSE 1 END)
+                AND ($7 IS NULL OR o.kind = $7)
                 ORDER BY o.id DESC LIMIT $5"
             ),
             &[
@@ -83,6 +94,7 @@ pub(crate) async fn list(
                 Value::Text(filter.before.map(|id| id.to_string())),
                 page(filter.limit),
                 Value::Int(filter.settled.map(i64::from)),
+                Value::Text(filter.kind.map(|kind| kind.to_string())),
             ],
         )
         .await?;

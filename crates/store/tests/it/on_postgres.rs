@@ -8,6 +8,8 @@ mod children;
 mod claims;
 #[path = "ids.rs"]
 mod ids;
+#[path = "keys.rs"]
+mod keys;
 #[path = "lives.rs"]
 mod lives;
 #[path = "postgres/mod.rs"]

@@ -10,6 +10,8 @@ mod claims;
 mod files;
 #[path = "ids.rs"]
 mod ids;
+#[path = "keys.rs"]
+mod keys;
 #[path = "lives.rs"]
 mod lives;
 #[path = "rows.rs"]
