@@ -119,7 +119,15 @@ impl Client {
     /// # Errors
     /// As every call: [`Error`].
     pub async fn operations(&self, query: &OperationQuery) -> Result<Vec<Operation>, Error> {
-        Ok(self.get_with::<OperationList>("v1/operations", query).await?.operations)
+        Ok(self.operations_page(query).await?.operations)
+    }
+
+    /// `GET /v1/operations`, newest first: one page, with where the next begins.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn operations_page(&self, query: &OperationQuery) -> Result<OperationList, Error> {
+        self.get_with("v1/operations", query).await
     }
 
     /// `GET /v1/operations/{id}/log`.

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use url::{Host, Url};
 
 use crate::Error;
-use crate::wire::{ErrorBody, ErrorDetail, REQUEST_ID_HEADER};
+use crate::wire::{ErrorBody, ErrorDetail, IDEMPOTENCY_KEY_HEADER, REQUEST_ID_HEADER};
 
 /// Where the server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,6 +121,7 @@ pub struct Client {
     base: Url,
     endpoint: Arc<Endpoint>,
     token: Option<SecretString>,
+    idempotency_key: Option<Arc<str>>,
 }
 
 impl fmt::Debug for Client {
@@ -169,7 +170,17 @@ impl Client {
             base: settings.endpoint.base()?,
             endpoint: Arc::new(settings.endpoint),
             token: settings.token,
+            idempotency_key: None,
         })
+    }
+
+    /// This client for one changing call under a key of the caller's own: made
+    /// again with the same key within 24 hours, for example after
+    /// [`Error::Interrupted`], the call is answered as it was answered first, and
+    /// nothing is done twice.
+    #[must_use]
+    pub fn with_idempotency_key(&self, key: &str) -> Self {
+        Self { idempotency_key: Some(Arc::from(key)), ..self.clone() }
     }
 
     /// Where the server is.
@@ -196,6 +207,9 @@ impl Client {
     ) -> Result<Vec<u8>, Error> {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.expose_secret());
+        }
+        if let Some(key) = &self.idempotency_key {
+            request = request.header(IDEMPOTENCY_KEY_HEADER, &**key);
         }
         let response = request.send().await.map_err(|error| self.broken(error))?;
         let (status, request_id) = (response.status(), request_id(&response));

@@ -259,12 +259,8 @@ impl Bench {
     pub fn admin(&self) -> Caller {
         #[allow(clippy::expect_used, reason = "a constant that is a valid name")]
         let project: ProjectId = "default".parse().expect("default is a name");
-        Caller {
-            principal: Principal { id: "admin".to_owned(), name: "admin".to_owned() },
-            project,
-            door: Door::Native,
-            role: Role::Admin,
-        }
+        let principal = Principal { id: "admin".to_owned(), name: "admin".to_owned() };
+        Caller::new(principal, project, Door::Native, Role::Admin)
     }
 
     /// Lets the observer look.

@@ -118,12 +118,8 @@ async fn first_token(
     remove(&file)?;
     std::fs::write(&begun, "").with_context(|| format!("cannot write {}", begun.display()))?;
     let project: ProjectId = "default".parse()?;
-    let caller = Caller {
-        principal: Principal { id: "first-start".to_owned(), name: "first start".to_owned() },
-        project: project.clone(),
-        door: Door::House,
-        role: Role::Admin,
-    };
+    let principal = Principal { id: "first-start".to_owned(), name: "first start".to_owned() };
+    let caller = Caller::new(principal, project.clone(), Door::House, Role::Admin);
     for token in known.iter().filter(|token| !shared && token.revoked_at.is_none()) {
         house.revoke_token(&caller, token.id).await?;
     }

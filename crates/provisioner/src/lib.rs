@@ -21,8 +21,8 @@ pub use placement::{HostChoice, Placement};
 pub use random::SystemRandom;
 pub use read_model::{InstanceFilter, ReadModel};
 pub use use_cases::{
-    Accepted, CreateInstance, EditInstance, LogLine, Looked, NewFlavour, NewSnapshot, NewToken,
-    OperationFilter, OrphanInfo, OrphanReport, PowerChange, ResizeInstance, TokenInfo,
+    Accepted, Answered, CreateInstance, EditInstance, LogLine, Looked, NewFlavour, NewSnapshot,
+    NewToken, OperationFilter, OrphanInfo, OrphanReport, PowerChange, ResizeInstance, TokenInfo,
 };
 pub use watch::ProviderWatch;
 pub use workflows::{

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use model::{
-    Caller, Flavour, FlavourId, Image, ImageId, Instance, InstanceId, InstanceState, ProviderId,
-    Timestamp,
+    Caller, Door, Flavour, FlavourId, HostId, Image, ImageId, Instance, InstanceId, InstanceState,
+    ProjectId, ProviderId, Timestamp,
 };
 use provider::{GuestView, HostView};
 use store::{FeedKind, Store};
@@ -14,16 +14,54 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// Which instances to list.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct InstanceFilter {
     /// Only those with this name.
     pub name: Option<String>,
     /// Only those in this state.
     pub state: Option<InstanceState>,
+    /// Only those on this host, as last seen.
+    pub host: Option<HostId>,
+    /// Only those of this provider.
+    pub provider: Option<ProviderId>,
+    /// Only those made from this image.
+    pub image: Option<ImageId>,
+    /// Only those of this flavour.
+    pub flavour: Option<FlavourId>,
+    /// Only those with this tag.
+    pub tag: Option<String>,
+    /// Only those with this label, whatever its value or with this one.
+    pub label: Option<(String, Option<String>)>,
+    /// Only those that this door manages.
+    pub managed_by: Option<Door>,
+    /// Only those of this project.
+    pub project: Option<ProjectId>,
     /// Only those after this one (ids sort by age).
     pub after: Option<InstanceId>,
     /// At most this many.
     pub limit: usize,
+}
+
+impl InstanceFilter {
+    fn takes(&self, row: &Instance) -> bool {
+        fn same<T: PartialEq>(wanted: &Option<T>, is: &T) -> bool {
+            wanted.as_ref().is_none_or(|wanted| wanted == is)
+        }
+        let host = row.observed.as_ref().map(|seen| &seen.host);
+        let labelled = |(key, value): &(String, Option<String>)| {
+            row.spec.labels.get(key).is_some_and(|is| same(value, is))
+        };
+        same(&self.name, &row.spec.name)
+            && same(&self.provider, &row.provider)
+            && same(&self.image, &row.spec.image)
+            && same(&self.managed_by, &row.managed_by)
+            && same(&self.project, &row.project)
+            && (self.host.is_none() || self.host.as_ref() == host)
+            && (self.flavour.is_none() || self.flavour == row.spec.flavour)
+            && self.tag.as_ref().is_none_or(|tag| row.spec.tags.contains(tag))
+            && self.label.as_ref().is_none_or(labelled)
+            && self.state.is_none_or(|state| state == row.state())
+    }
 }
 
 /// What an observer last saw of its provider.
@@ -171,8 +209,7 @@ impl ReadModel {
             .range((from, std::ops::Bound::Unbounded))
             .map(|(_, instance)| instance)
             .filter(|instance| caller.sees(&instance.project))
-            .filter(|instance| filter.name.as_ref().is_none_or(|name| *name == instance.spec.name))
-            .filter(|instance| filter.state.is_none_or(|state| state == instance.state()))
+            .filter(|instance| filter.takes(instance))
             .take(filter.limit)
             .cloned()
             .collect()

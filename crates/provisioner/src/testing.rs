@@ -84,12 +84,9 @@ impl TestHouse {
     /// When `project` is no name.
     #[allow(clippy::expect_used, reason = "a test's constant")]
     pub fn caller(&self, name: &str, project: &str, role: Role) -> Caller {
-        Caller {
-            principal: Principal { id: name.to_owned(), name: name.to_owned() },
-            project: project.parse().expect("a project's name"),
-            door: Door::Native,
-            role,
-        }
+        let principal = Principal { id: name.to_owned(), name: name.to_owned() };
+        let project = project.parse().expect("a project's name");
+        Caller::new(principal, project, Door::Native, role)
     }
 
     /// Stops everything in order.

@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 
 use super::error::Failure;
 use super::extract::{Authenticated, Id, Json, JsonOrDefault};
-use super::instances::{find, name_of};
+use super::instances::{flavour_called, name_of};
 use super::{Native, accepted};
 
 pub(super) fn routes() -> OpenApiRouter<Native> {
@@ -32,7 +32,7 @@ pub(super) fn routes() -> OpenApiRouter<Native> {
     tag = "instances",
     params(("id" = String, Path, format = "uuid", description = "The instance's id")),
     request_body = wire::Resize,
-    responses((status = 202, description = "Accepted", body = wire::Accepted, headers(("location" = String, description = "The operation to follow"))))
+    responses((status = 202, description = "Accepted", body = wire::Accepted))
 )]
 async fn resize(
     State(native): State<Native>,
@@ -40,13 +40,8 @@ async fn resize(
     Id(id): Id<InstanceId>,
     Json(request): Json<wire::Resize>,
 ) -> Result<impl IntoResponse + use<>, Failure> {
-    let flavour = match &request.flavour {
-        Some(text) => {
-            let flavours = native.house.flavours(&caller);
-            Some(find("flavour", text, &flavours, |flavour| (flavour.id, &flavour.name))?)
-        }
-        None => None,
-    };
+    let flavour = request.flavour.as_ref();
+    let flavour = flavour.map(|text| flavour_called(&native.house, &caller, text)).transpose()?;
     let request = ResizeInstance {
         flavour,
         cores: request.cores,
@@ -66,7 +61,7 @@ async fn resize(
     tag = "instances",
     params(("id" = String, Path, format = "uuid", description = "The instance's id")),
     request_body = wire::EditInstance,
-    responses((status = 202, description = "Accepted", body = wire::Accepted, headers(("location" = String, description = "The operation to follow"))))
+    responses((status = 202, description = "Accepted", body = wire::Accepted))
 )]
 async fn edit(
     State(native): State<Native>,
@@ -114,7 +109,7 @@ async fn destinations(
     tag = "instances",
     params(("id" = String, Path, format = "uuid", description = "The instance's id")),
     request_body = Option<wire::Migrate>,
-    responses((status = 202, description = "Accepted", body = wire::Accepted, headers(("location" = String, description = "The operation to follow"))))
+    responses((status = 202, description = "Accepted", body = wire::Accepted))
 )]
 async fn migrate(
     State(native): State<Native>,

@@ -123,7 +123,7 @@ impl<T: DeserializeOwned> FromRequest<Native> for Json<T> {
 
     async fn from_request(request: Request, native: &Native) -> Result<Self, Failure> {
         check_media_type(request.headers())?;
-        let bytes = read(request, native).await?;
+        let bytes = read_all(request, native).await?;
         parse(&bytes).map(Self).map_err(Failure::from)
     }
 }
@@ -136,7 +136,7 @@ impl<T: DeserializeOwned + Default> FromRequest<Native> for JsonOrDefault<T> {
 
     async fn from_request(request: Request, native: &Native) -> Result<Self, Failure> {
         let declared = check_media_type(request.headers());
-        let bytes = read(request, native).await?;
+        let bytes = read_all(request, native).await?;
         if bytes.is_empty() {
             return Ok(Self(T::default()));
         }
@@ -157,14 +157,24 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Failure> {
     Err(Failure::MediaType(Some(text.chars().take(80).collect())))
 }
 
-async fn read(request: Request<Body>, native: &Native) -> Result<Vec<u8>, Failure> {
+async fn read_all(request: Request<Body>, native: &Native) -> Result<Vec<u8>, Failure> {
+    let (parts, body) = request.into_parts();
+    read(&parts.headers, body, native).await
+}
+
+/// A body within its limits.
+pub(super) async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    native: &Native,
+) -> Result<Vec<u8>, Failure> {
     let limits = native.limits;
-    let declared = request.headers().get(header::CONTENT_LENGTH);
+    let declared = headers.get(header::CONTENT_LENGTH);
     let declared = declared.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|length| length > limits.body_bytes) {
         return Err(Failure::BodyTooLarge(limits.body_bytes));
     }
-    let body = Limited::new(request.into_body(), limits.body_bytes).collect();
+    let body = Limited::new(body, limits.body_bytes).collect();
     match tokio::time::timeout(limits.body_timeout, body).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes().into()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {

@@ -39,8 +39,8 @@ const READY_WITHIN: Duration = Duration::from_secs(2);
 async fn readyz(State(native): State<Native>) -> Result<&'static str, Failure> {
     let project = "readiness".parse::<ProjectId>().map_err(Error::internal)?;
     let principal = Principal { id: "readiness".to_owned(), name: "readiness".to_owned() };
-    let caller = Caller { principal, project, door: Door::House, role: Role::Reader };
-    let filter = OperationFilter { instance: None, settled: None, limit: 1 };
+    let caller = Caller::new(principal, project, Door::House, Role::Reader);
+    let filter = OperationFilter { limit: 1, ..OperationFilter::default() };
     let look = native.house.operations(&caller, &filter);
     match tokio::time::timeout(READY_WITHIN, look).await {
         Ok(Ok(_)) => Ok("ready\n"),

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json as Answer;
-use axum::extract::State;
-use axum::response::IntoResponse;
+use axum::extract::{OriginalUri, State};
+use axum::response::{IntoResponse, Response};
 use client::wire;
+use http::HeaderMap;
 use model::{
     ByteCount, Caller, DiskSpec, Error, FlavourId, HostId, ImageId, Instance, InstanceId, NicSpec,
     ProjectId, Timestamp,
@@ -18,7 +19,7 @@ use utoipa_axum::routes;
 
 use super::error::Failure;
 use super::extract::{Authenticated, Id, Json, JsonOrDefault, Params};
-use super::{Native, accepted, list_limit};
+use super::{Native, accepted, etag, page};
 
 pub(super) fn routes() -> OpenApiRouter<Native> {
     OpenApiRouter::new()
@@ -103,8 +104,20 @@ fn view(instance: &Instance, catalogue: &Catalogue, now: Timestamp) -> wire::Ins
     }
 }
 
+fn image_called(house: &House, caller: &Caller, text: &str) -> Result<ImageId, Error> {
+    find("image", text, &house.images(caller), |image| (image.id, &image.name))
+}
+
+pub(super) fn flavour_called(
+    house: &House,
+    caller: &Caller,
+    text: &str,
+) -> Result<FlavourId, Error> {
+    find("flavour", text, &house.flavours(caller), |flavour| (flavour.id, &flavour.name))
+}
+
 /// What a request calls a thing by: an id, or a name that only one has.
-pub(super) fn find<Id, T>(
+fn find<Id, T>(
     field: &str,
     text: &str,
     things: &[Arc<T>],
@@ -165,15 +178,9 @@ fn request_of(
     caller: &Caller,
     request: wire::CreateInstance,
 ) -> Result<CreateInstance, Error> {
-    let image =
-        find("image", &request.image, &house.images(caller), |image| (image.id, &image.name))?;
-    let flavour = match &request.flavour {
-        Some(text) => {
-            let flavours = house.flavours(caller);
-            Some(find("flavour", text, &flavours, |flavour| (flavour.id, &flavour.name))?)
-        }
-        None => None,
-    };
+    let image = image_called(house, caller, &request.image)?;
+    let flavour = request.flavour.as_ref();
+    let flavour = flavour.map(|text| flavour_called(house, caller, text)).transpose()?;
     let disk = |disk: wire::Disk| DiskSpec { size: ByteCount::bytes(disk.size_bytes) };
     Ok(CreateInstance {
         name: request.name,
@@ -206,23 +213,51 @@ fn request_of(
 async fn list(
     State(native): State<Native>,
     Authenticated(caller): Authenticated,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
     Params(query): Params<wire::InstanceQuery>,
-) -> Result<Answer<wire::InstanceList>, Failure> {
-    let limit = list_limit(query.limit)?;
-    // One more than asked for shows whether there is another page.
-    let filter = InstanceFilter {
+) -> Result<Response, Failure> {
+    let limit = page::limit(query.limit)?;
+    let filter = filter_of(&native.house, &caller, query, limit)?;
+    // Before the rows: what changes meanwhile is in the next answer's tag.
+    let tag = etag::of_list(native.house.sequence());
+    Ok(etag::answer(&headers, &tag, || {
+        let mut instances = native.house.instances(&caller, &filter);
+        let next = page::cut(&mut instances, limit, |last| last.id);
+        let (catalogue, now) = (Catalogue::of(&native.house, &caller), native.clock.now());
+        let instances = instances.iter().map(|instance| view(instance, &catalogue, now)).collect();
+        let body = Answer(wire::InstanceList { instances, next });
+        (page::link(&uri, next.as_ref()), body).into_response()
+    }))
+}
+
+fn filter_of(
+    house: &House,
+    caller: &Caller,
+    query: wire::InstanceQuery,
+    limit: usize,
+) -> Result<InstanceFilter, Error> {
+    let label = query.label.map(|label| match label.split_once('=') {
+        Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
+        None => (label, None),
+    });
+    let image = query.image.map(|text| image_called(house, caller, &text)).transpose()?;
+    let flavour = query.flavour.map(|text| flavour_called(house, caller, &text)).transpose()?;
+    Ok(InstanceFilter {
         name: query.name,
         state: query.state.map(Into::into),
+        host: name_of("host", query.host)?,
+        provider: name_of("provider", query.provider)?,
+        image,
+        flavour,
+        tag: query.tag,
+        label,
+        managed_by: query.managed_by.map(Into::into),
+        project: name_of("project", query.project)?,
         after: query.after,
+        // One more than asked for shows whether there is another page.
         limit: limit + 1,
-    };
-    let mut instances = native.house.instances(&caller, &filter);
-    let more = instances.len() > limit;
-    instances.truncate(limit);
-    let next = instances.last().filter(|_| more).map(|last| last.id);
-    let (catalogue, now) = (Catalogue::of(&native.house, &caller), native.clock.now());
-    let instances = instances.iter().map(|instance| view(instance, &catalogue, now)).collect();
-    Ok(Answer(wire::InstanceList { instances, next }))
+    })
 }
 
 /// Create an instance
@@ -233,7 +268,7 @@ async fn list(
     path = "/v1/instances",
     tag = "instances",
     request_body = wire::CreateInstance,
-    responses((status = 202, description = "Accepted", body = wire::Accepted, headers(("location" = String, description = "The operation to follow"))))
+    responses((status = 202, description = "Accepted", body = wire::Accepted))
 )]
 async fn create(
     State(native): State<Native>,
@@ -259,11 +294,14 @@ async fn create(
 async fn get(
     State(native): State<Native>,
     Authenticated(caller): Authenticated,
+    headers: HeaderMap,
     Id(id): Id<InstanceId>,
-) -> Result<Answer<wire::Instance>, Failure> {
+) -> Result<Response, Failure> {
     let instance = native.house.instance(&caller, id)?;
-    let catalogue = Catalogue::of(&native.house, &caller);
-    Ok(Answer(view(&instance, &catalogue, native.clock.now())))
+    Ok(etag::answer(&headers, &etag::of_instance(instance.sequence), || {
+        let catalogue = Catalogue::of(&native.house, &caller);
+        Answer(view(&instance, &catalogue, native.clock.now())).into_response()
+    }))
 }
 
 /// Delete an instance with everything that belongs to it
@@ -275,7 +313,7 @@ async fn get(
     path = "/v1/instances/{id}",
     tag = "instances",
     params(("id" = String, Path, format = "uuid", description = "The instance's id")),
-    responses((status = 202, description = "Accepted", body = wire::Accepted, headers(("location" = String, description = "The operation to follow"))))
+    responses((status = 202, description = "Accepted", body = wire::Accepted))
 )]
 async fn delete(
     State(native): State<Native>,
@@ -302,7 +340,7 @@ async fn power(
     path = "/v1/instances/{id}/start",
     tag = "instances",
     params(("id" = String, Path, format = "uuid", description = "The instance's id")),
-    responses((status = 202, description = "Accepted", body = wire::Accepted, headers(("location" = String, description = "The operation to follow"))))
+    responses((status = 202, description = "Accepted", body = wire::Accepted))
 )]
 async fn start(
     State(native): State<Native>,
@@ -318,7 +356,7 @@ async fn start(
     path = "/v1/instances/{id}/stop",
     tag = "instances",
     params(("id" = String, Path, format = "uuid", description = "The instance's id")),
-    responses((status = 202, description = "Accepted", body = wire::Accepted, headers(("location" = String, description = "The operation to follow"))))
+    responses((status = 202, description = "Accepted", body = wire::Accepted))
 )]
 async fn stop(
     State(native): State<Native>,
@@ -337,7 +375,7 @@ async fn stop(
     tag = "instances",
     params(("id" = String, Path, format = "uuid", description = "The instance's id")),
     request_body = Option<wire::Shutdown>,
-    responses((status = 202, description = "Accepted", body = wire::Accepted, headers(("location" = String, description = "The operation to follow"))))
+    responses((status = 202, description = "Accepted", body = wire::Accepted))
 )]
 async fn shutdown(
     State(native): State<Native>,
@@ -358,7 +396,7 @@ async fn shutdown(
     tag = "instances",
     params(("id" = String, Path, format = "uuid", description = "The instance's id")),
     request_body = Option<wire::Reboot>,
-    responses((status = 202, description = "Accepted", body = wire::Accepted, headers(("location" = String, description = "The operation to follow"))))
+    responses((status = 202, description = "Accepted", body = wire::Accepted))
 )]
 async fn reboot(
     State(native): State<Native>,

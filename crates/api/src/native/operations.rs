@@ -1,7 +1,7 @@
 //! Operations: get, list, log, cancel, resume, abandon.
 
 use axum::Json as Answer;
-use axum::extract::State;
+use axum::extract::{OriginalUri, State};
 use axum::response::IntoResponse;
 use client::wire;
 use model::{Operation, OperationId, StepState, StepView};
@@ -11,7 +11,8 @@ use utoipa_axum::routes;
 
 use super::error::Failure;
 use super::extract::{Authenticated, Id, Params};
-use super::{Native, accepted, list_limit};
+use super::instances::name_of;
+use super::{Native, accepted, page};
 
 pub(super) fn routes() -> OpenApiRouter<Native> {
     OpenApiRouter::new()
@@ -71,15 +72,23 @@ fn view(operation: Operation) -> wire::Operation {
 async fn list(
     State(native): State<Native>,
     Authenticated(caller): Authenticated,
+    OriginalUri(uri): OriginalUri,
     Params(query): Params<wire::OperationQuery>,
-) -> Result<Answer<wire::OperationList>, Failure> {
+) -> Result<impl IntoResponse + use<>, Failure> {
+    let limit = page::limit(query.limit)?;
     let filter = OperationFilter {
         instance: query.instance,
         settled: query.settled,
-        limit: list_limit(query.limit)?,
+        state: query.state.map(Into::into),
+        kind: query.kind.map(Into::into),
+        project: name_of("project", query.project)?,
+        before: query.after,
+        limit: limit + 1,
     };
-    let operations = native.house.operations(&caller, &filter).await?;
-    Ok(Answer(wire::OperationList { operations: operations.into_iter().map(view).collect() }))
+    let mut operations = native.house.operations(&caller, &filter).await?;
+    let next = page::cut(&mut operations, limit, |last| last.id);
+    let operations = operations.into_iter().map(view).collect();
+    Ok((page::link(&uri, next.as_ref()), Answer(wire::OperationList { operations, next })))
 }
 
 /// Get an operation with its steps
@@ -124,7 +133,7 @@ async fn log(
     path = "/v1/operations/{id}/cancel",
     tag = "operations",
     params(("id" = String, Path, format = "uuid", description = "The operation's id")),
-    responses((status = 202, description = "It will", body = wire::Operation, headers(("location" = String, description = "The operation to follow"))))
+    responses((status = 202, description = "It will", body = wire::Operation))
 )]
 async fn cancel(
     State(native): State<Native>,
@@ -141,7 +150,7 @@ async fn cancel(
     path = "/v1/operations/{id}/resume",
     tag = "operations",
     params(("id" = String, Path, format = "uuid", description = "The operation's id")),
-    responses((status = 202, description = "It goes on", body = wire::Operation, headers(("location" = String, description = "The operation to follow"))))
+    responses((status = 202, description = "It goes on", body = wire::Operation))
 )]
 async fn resume(
     State(native): State<Native>,

@@ -68,7 +68,7 @@ async fn list(
         ("provider" = String, Path, description = "The provider where it is"),
         ("guest" = String, Path, description = "What its provider calls it")
     ),
-    responses((status = 202, description = "Accepted", body = wire::AcceptedOperation, headers(("location" = String, description = "The operation to follow"))))
+    responses((status = 202, description = "Accepted", body = wire::AcceptedOperation))
 )]
 async fn collect(
     State(native): State<Native>,

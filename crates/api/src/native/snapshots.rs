@@ -54,7 +54,7 @@ async fn list(
     tag = "snapshots",
     params(("id" = String, Path, format = "uuid", description = "The instance's id")),
     request_body = wire::NewSnapshot,
-    responses((status = 202, description = "Accepted", body = wire::Accepted, headers(("location" = String, description = "The operation to follow"))))
+    responses((status = 202, description = "Accepted", body = wire::Accepted))
 )]
 async fn take(
     State(native): State<Native>,
@@ -80,7 +80,7 @@ async fn take(
         ("id" = String, Path, format = "uuid", description = "The instance's id"),
         ("name" = String, Path, description = "The snapshot's name")
     ),
-    responses((status = 202, description = "Accepted", body = wire::Accepted, headers(("location" = String, description = "The operation to follow"))))
+    responses((status = 202, description = "Accepted", body = wire::Accepted))
 )]
 async fn roll_back(
     State(native): State<Native>,
@@ -100,7 +100,7 @@ async fn roll_back(
         ("id" = String, Path, format = "uuid", description = "The instance's id"),
         ("name" = String, Path, description = "The snapshot's name")
     ),
-    responses((status = 202, description = "Accepted", body = wire::Accepted, headers(("location" = String, description = "The operation to follow"))))
+    responses((status = 202, description = "Accepted", body = wire::Accepted))
 )]
 async fn discard(
     State(native): State<Native>,

@@ -5,6 +5,7 @@ use std::sync::{Mutex, Once};
 
 use axum::body::Body;
 use axum::response::Response;
+use client::wire;
 use http::Request;
 use http_body_util::BodyExt;
 use model::time::SystemClock;

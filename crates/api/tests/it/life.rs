@@ -75,7 +75,12 @@ async fn an_instance_lives_from_create_to_delete() {
     let error = client.instance(id).await.unwrap_err();
     assert_eq!(error.code(), Some("not_found"), "{error:?}");
     assert!(doors.test.cloud.guests().is_empty());
-    let query = OperationQuery { instance: Some(id), settled: Some(true), limit: Some(10) };
+    let query = OperationQuery {
+        instance: Some(id),
+        settled: Some(true),
+        limit: Some(10),
+        ..OperationQuery::default()
+    };
     assert_eq!(client.operations(&query).await.unwrap().len(), 6);
 }
 

@@ -8,26 +8,20 @@ use model::{ByteCount, InstanceId, OperationId};
 
 use super::change::{self, EditArgs, MigrateArgs, ResizeArgs, SnapshotCommand};
 use super::exit::{Exit, Failure, settled};
+use super::filter::InstanceFilterArgs;
 use super::operation::follow;
 use super::output::{Format, Screen, Table, ago, seconds, sheet};
 use crate::Client;
 use crate::size::{parse_size, show_size};
 use crate::wire::{
-    Accepted, CreateInstance, Disk, Instance, InstanceList, InstanceQuery, InstanceState, Nic,
-    Reboot, Secret, Shutdown,
+    Accepted, CreateInstance, Disk, Instance, InstanceList, InstanceQuery, Nic, Reboot, Secret,
+    Shutdown,
 };
 
 #[derive(Debug, Subcommand)]
 pub enum InstanceCommand {
     /// List instances, oldest first
-    List {
-        /// Only those with this name
-        #[arg(long)]
-        name: Option<String>,
-        /// Only those in this state, for example running
-        #[arg(long, value_name = "STATE")]
-        in_state: Option<InstanceState>,
-    },
+    List(Box<InstanceFilterArgs>),
     /// Show an instance
     Show {
         /// Its name or id
@@ -141,6 +135,10 @@ pub struct CreateArgs {
     /// Another project than the token's (administrators only)
     #[arg(long)]
     project: Option<String>,
+    /// A key of your own: however often this is run with it within a day, one
+    /// instance is made
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
     /// Follow the operation until the instance is there
     #[arg(long)]
     wait: bool,
@@ -152,9 +150,8 @@ pub(super) async fn run(
     command: InstanceCommand,
 ) -> Result<Exit, Failure> {
     match command {
-        InstanceCommand::List { name, in_state } => {
-            let query = InstanceQuery { name, state: in_state, ..InstanceQuery::default() };
-            let instances = client.all_instances(&query).await?;
+        InstanceCommand::List(filter) => {
+            let instances = client.all_instances(&(*filter).into()).await?;
             match screen.format {
                 Format::Json => screen.json(&InstanceList { instances, next: None }),
                 Format::Table => list(screen, instances),
@@ -249,7 +246,8 @@ fn taken(verb: &str, name: &str, operation: OperationId) -> String {
 
 async fn create(client: &Client, screen: &mut Screen, args: CreateArgs) -> Result<Exit, Failure> {
     let (name, wait) = (args.name.clone(), args.wait);
-    let answer = client.create_instance(&request(args)?).await?;
+    let keyed = args.key.as_ref().map(|key| client.with_idempotency_key(key));
+    let answer = keyed.as_ref().unwrap_or(client).create_instance(&request(args)?).await?;
     if !wait {
         return match screen.format {
             Format::Json => screen.json(&answer),

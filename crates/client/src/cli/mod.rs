@@ -6,6 +6,7 @@ mod catalogue;
 mod change;
 mod connection;
 mod exit;
+mod filter;
 mod instance;
 mod operation;
 mod orphan;

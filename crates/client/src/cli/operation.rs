@@ -5,10 +5,11 @@ use model::{InstanceId, OperationId};
 use serde_json::json;
 
 use super::exit::{Exit, Failure, settled};
+use super::filter::OperationFilterArgs;
 use super::output::{Format, Screen, Table, ago, clean, seconds, sheet};
 use crate::Client;
 use crate::progress::{self, Sink};
-use crate::wire::{LIST_MOST, Operation, OperationList, OperationQuery};
+use crate::wire::{LIST_MOST, Operation, OperationQuery};
 
 #[derive(Debug, Subcommand)]
 pub enum OperationCommand {
@@ -23,6 +24,8 @@ pub enum OperationCommand {
         /// Only those that have ended or are stuck
         #[arg(long)]
         settled: bool,
+        #[command(flatten)]
+        filter: OperationFilterArgs,
         /// At most this many
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=LIST_MOST as i64))]
         limit: u32,
@@ -63,17 +66,25 @@ pub(super) async fn run(
     command: OperationCommand,
 ) -> Result<Exit, Failure> {
     match command {
-        OperationCommand::List { instance, running, settled, limit } => {
+        OperationCommand::List { instance, running, settled, filter, limit } => {
             let instance = match instance {
                 Some(instance) => Some(resolve_past(client, &instance).await?),
                 None => None,
             };
             let settled = (running || settled).then_some(settled);
-            let query = OperationQuery { instance, settled, limit: Some(limit) };
-            let operations = client.operations(&query).await?;
+            let query = OperationQuery {
+                instance,
+                settled,
+                state: filter.in_state,
+                kind: filter.kind,
+                project: filter.project,
+                after: None,
+                limit: Some(limit),
+            };
+            let page = client.operations_page(&query).await?;
             match screen.format {
-                Format::Json => screen.json(&OperationList { operations }),
-                Format::Table => list(screen, operations),
+                Format::Json => screen.json(&page),
+                Format::Table => list(screen, page.operations),
             }
         }
         OperationCommand::Show { id, log } => show(client, screen, id, log).await,

@@ -40,5 +40,9 @@ pub use words::{
 pub const LIST_DEFAULT: usize = 100;
 /// How many rows a list answers at most.
 pub const LIST_MOST: usize = 1000;
+/// The header by which a changing request can be sent again.
+pub const IDEMPOTENCY_KEY_HEADER: &str = "idempotency-key";
+/// The header of an answer that was given before.
+pub const IDEMPOTENCY_REPLAYED_HEADER: &str = "idempotency-replayed";
 /// The header that carries a request's id, in both directions.
 pub const REQUEST_ID_HEADER: &str = "x-request-id";

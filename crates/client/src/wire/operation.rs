@@ -90,6 +90,21 @@ pub struct OperationQuery {
     /// Only those that have (`true`) or have not (`false`) settled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settled: Option<bool>,
+    /// Only those in this state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(inline)]
+    pub state: Option<OperationState>,
+    /// Only those that do this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(inline)]
+    pub kind: Option<OperationKind>,
+    /// Only those of this project (administrators see all).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// Only those after this one, which are older: the `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<String>, format = "uuid")]
+    pub after: Option<OperationId>,
     /// At most this many: 1 to 1000, 100 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(minimum = 1, maximum = 1000)]
@@ -101,6 +116,10 @@ pub struct OperationQuery {
 pub struct OperationList {
     /// The operations, without their steps.
     pub operations: Vec<Operation>,
+    /// What to give as `after` for the next page; absent on the last page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = "uuid")]
+    pub next: Option<OperationId>,
 }
 
 /// A line of an operation's log.

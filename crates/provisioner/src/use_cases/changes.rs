@@ -255,7 +255,7 @@ impl House {
         };
         let row = self.operation_row(caller, &instance, operation, OperationKind::Migrate);
         let workflow = self.workflow(operation, migrate_kind(), &input, id, COPY_DEADLINE)?;
-        self.start(Start { workflow, operation: Some(row), changes: Vec::new() }).await?;
+        self.start(caller, Start { workflow, operation: Some(row), changes: Vec::new() }).await?;
         Ok(operation)
     }
 

@@ -50,7 +50,7 @@ impl House {
             memory: request.memory,
             disk: request.disk,
         };
-        self.commit_flavour(Change::PutFlavour(Box::new(flavour.clone()))).await.map_err(
+        self.commit_flavour(caller, Change::PutFlavour(Box::new(flavour.clone()))).await.map_err(
             |error| {
                 match error {
                     // Another request was quicker.
@@ -73,11 +73,11 @@ impl House {
         if self.core.read_model.flavour(id).is_none() {
             return Err(Error::not_found("flavour", id));
         }
-        self.commit_flavour(Change::RemoveFlavour(id)).await.map_err(public)
+        self.commit_flavour(caller, Change::RemoveFlavour(id)).await.map_err(public)
     }
 
-    async fn commit_flavour(&self, change: Change) -> Result<(), store::Error> {
-        self.core.store.commit(vec![change]).await?;
+    async fn commit_flavour(&self, caller: &Caller, change: Change) -> Result<(), store::Error> {
+        self.commit(caller, vec![change]).await?;
         self.caught_up().await;
         Ok(())
     }

@@ -18,6 +18,7 @@ use serde::Serialize;
 use store::{Change, Seed, Start};
 
 use super::checks::{check_guest, check_spec, spec_of};
+use super::keys::terms;
 use super::public;
 use crate::guest::{SeedRequest, render_nocloud};
 use crate::house::House;
@@ -160,7 +161,7 @@ impl House {
             )),
             changes,
         };
-        self.start(start).await?;
+        self.start(caller, start).await?;
         Ok(Accepted { instance: id, operation })
     }
 
@@ -200,7 +201,7 @@ impl House {
             operation: Some(self.operation_row(caller, &instance, operation, kind)),
             changes: Vec::new(),
         };
-        self.start(start).await?;
+        self.start(caller, start).await?;
         Ok(operation)
     }
 
@@ -254,7 +255,7 @@ impl House {
         workflow.supersede = true;
         let row = self.operation_row(caller, &instance, operation, OperationKind::Delete);
         let start = Start { workflow, operation: Some(row), changes: Vec::new() };
-        match self.start(start).await {
+        match self.start(caller, start).await {
             // Another deletion was quicker: this one joins it.
             Err(Error::Conflict { operation: Some(other), .. }) => Ok(other),
             Err(error) => Err(error),
@@ -397,8 +398,17 @@ impl House {
         }
     }
 
-    /// Writes it down, and lets reads catch up with it.
-    pub(super) async fn start(&self, start: Start) -> Result<(), Error> {
+    /// Writes it down on the caller's terms, and lets reads catch up with it.
+    pub(super) async fn start(&self, caller: &Caller, mut start: Start) -> Result<(), Error> {
+        if let Some(operation) = &start.operation {
+            let (id, made) = (operation.instance, operation.kind == OperationKind::Create);
+            let begun = Accepted { instance: id, operation: operation.id };
+            let mut terms = terms(caller, Some(begun));
+            if let (Some(sequences), false) = (caller.request.if_sequence.clone(), made) {
+                terms.push(Change::ExpectSequence { id, sequences });
+            }
+            start.changes.splice(0..0, terms);
+        }
         self.core.store.start(start).await.map_err(public)?;
         self.caught_up().await;
         Ok(())

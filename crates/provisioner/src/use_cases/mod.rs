@@ -6,6 +6,7 @@ mod checks;
 mod flavours;
 mod images;
 mod instances;
+mod keys;
 mod operations;
 mod orphans;
 pub(crate) mod tokens;
@@ -16,6 +17,7 @@ pub use changes::{EditInstance, NewSnapshot, ResizeInstance};
 pub use checks::InstanceLimits;
 pub use flavours::NewFlavour;
 pub use instances::{Accepted, CreateInstance, PowerChange};
+pub use keys::Answered;
 pub use operations::{LogLine, OperationFilter};
 pub use orphans::{Looked, OrphanInfo, OrphanReport};
 pub use tokens::{NewToken, TokenInfo};
@@ -26,6 +28,13 @@ fn public(error: store::Error) -> Error {
         store::Error::ClaimHeld { by } => Error::Conflict {
             message: "another operation is changing it".to_owned(),
             operation: Some(by),
+        },
+        store::Error::Moved(sequence) => Error::PreconditionFailed {
+            message: format!("it has been changed meanwhile: it stands at {sequence}"),
+        },
+        store::Error::KeyUsed => Error::Conflict {
+            message: "a request with this idempotency key is being carried out".to_owned(),
+            operation: None,
         },
         store::Error::Busy | store::Error::Unavailable(_) => Error::Unavailable {
             message: "the store does not answer".to_owned(),

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use engine::{Entry, Outcome, Recorded, timeline};
-use model::{Caller, Error, Fault, InstanceId, Operation, OperationId, Phase, Role, Timestamp};
+use model::{
+    Caller, Error, Fault, InstanceId, Operation, OperationId, OperationKind, OperationState, Phase,
+    ProjectId, Role, Timestamp,
+};
 use secrecy::ExposeSecret;
 use store::{CancelAnswer, Change, InstanceUpdate};
 
@@ -13,12 +16,20 @@ use crate::house::House;
 use crate::use_cases::instances::token_hash;
 
 /// Which operations to list.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct OperationFilter {
     /// Only those of this instance.
     pub instance: Option<InstanceId>,
     /// Only those that have (or have not) settled.
     pub settled: Option<bool>,
+    /// Only those in this state.
+    pub state: Option<OperationState>,
+    /// Only those that do this.
+    pub kind: Option<OperationKind>,
+    /// Only those of this project.
+    pub project: Option<ProjectId>,
+    /// Only those before this one (ids sort by age).
+    pub before: Option<OperationId>,
     /// At most this many.
     pub limit: usize,
 }
@@ -56,13 +67,19 @@ impl House {
         caller: &Caller,
         filter: &OperationFilter,
     ) -> Result<Vec<Operation>, Error> {
-        let project = (caller.role != Role::Admin).then(|| caller.project.clone());
+        let project = match &filter.project {
+            Some(project) if !caller.sees(project) => return Ok(Vec::new()),
+            Some(project) => Some(project.clone()),
+            None => (caller.role != Role::Admin).then(|| caller.project.clone()),
+        };
         let filter = store::OperationFilter {
             project,
             instance: filter.instance,
             settled: filter.settled,
+            state: filter.state,
+            kind: filter.kind,
+            before: filter.before,
             limit: u32::try_from(filter.limit).unwrap_or(u32::MAX),
-            ..store::OperationFilter::default()
         };
         self.core.store.operations(&filter).await.map_err(public)
     }

@@ -124,7 +124,7 @@ impl House {
         };
         let row = collection(core, id, &orphan.mark, &orphan.name, &caller.principal.name)
             .map_err(Error::internal)?;
-        self.start(Start { workflow, operation: Some(row), changes: Vec::new() }).await?;
+        self.start(caller, Start { workflow, operation: Some(row), changes: Vec::new() }).await?;
         Ok(id)
     }
 

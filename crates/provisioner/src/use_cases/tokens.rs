@@ -110,7 +110,7 @@ impl House {
         }
         let (token, row) = self.new_token(request, now).await?;
         let info = info(&row);
-        self.core.store.commit(vec![Change::PutToken(Box::new(row))]).await.map_err(public)?;
+        self.commit(caller, vec![Change::PutToken(Box::new(row))]).await.map_err(public)?;
         Ok((info, token))
     }
 
@@ -160,8 +160,7 @@ impl House {
         if self.core.store.token(id).await.map_err(public)?.is_none() {
             return Err(Error::not_found("token", id));
         }
-        self.core.store.commit(vec![Change::RevokeToken(id)]).await.map_err(public)?;
-        Ok(())
+        self.commit(caller, vec![Change::RevokeToken(id)]).await.map_err(public)
     }
 
     /// Who presents this bearer token.
@@ -191,12 +190,8 @@ impl House {
             }
             self.verified.remember(hash, id, now);
         }
-        Ok(Caller {
-            principal: Principal { id: row.id.to_string(), name: row.name },
-            project: row.project,
-            door,
-            role: row.role,
-        })
+        let principal = Principal { id: row.id.to_string(), name: row.name };
+        Ok(Caller::new(principal, row.project, door, row.role))
     }
 }
 

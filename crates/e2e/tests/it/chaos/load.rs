@@ -268,7 +268,8 @@ pub async fn operations(
     instance: Option<InstanceId>,
     settled: Option<bool>,
 ) -> anyhow::Result<Vec<Operation>> {
-    let query = OperationQuery { instance, settled, limit: Some(1000) };
+    let query =
+        OperationQuery { instance, settled, limit: Some(1000), ..OperationQuery::default() };
     Ok(until_answered(|| client.operations(&query)).await?)
 }
 
