@@ -2,6 +2,7 @@
 
 use crate::world::guest::Kind;
 
+pub(crate) mod config;
 pub(crate) mod rrd;
 pub(crate) mod snapshot;
 

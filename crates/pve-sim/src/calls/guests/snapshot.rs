@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Family;
-use crate::calls::{Plain, lxc, qemu};
+use crate::calls::Plain;
 use crate::engine::Call;
 use crate::fail::Fail;
 use crate::tasks::{Done, Op, Step, Work};
@@ -67,10 +67,7 @@ fn find<'a>(guest: &'a Guest, name: &str) -> Result<&'a Snapshot, Fail> {
 fn read<F: Family>(call: &mut Call<'_>) -> Result<Value, Fail> {
     let guest = call.world.guest_at(F::KIND, call.params.node(), call.params.vmid())?;
     let snapshot = find(guest, call.params.text("snapname"))?;
-    let mut row = match F::KIND {
-        Kind::Qemu => qemu::show(call.world, &snapshot.config),
-        Kind::Lxc => lxc::options::show(call.world, &snapshot.config),
-    };
+    let mut row = super::config::show(call.world, F::KIND, &snapshot.config);
     // The hash of the password shows here (fact 84).
     if let Some(hash) = snapshot.config.get("cipassword") {
         row.insert("cipassword".into(), json!(hash));

@@ -1,11 +1,12 @@
-//! `/nodes/{node}/lxc/{vmid}/config` and `/pending`
+//! Changes of `/nodes/{node}/lxc/{vmid}/config`; `calls/guests/config.rs` reads it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::volumes::{self, Made};
 use super::{options, rights};
+use crate::calls::guests::config::list;
 use crate::calls::guests::snapshot::add_unused;
 use crate::engine::Call;
 use crate::fail::Fail;
@@ -13,64 +14,6 @@ use crate::schema::split_index;
 use crate::world::World;
 use crate::world::guest::{Drive, Guest};
 use crate::world::storage::Key;
-
-/// `GET …/config`: pending values unless `current=1`.
-pub(crate) fn read(call: &mut Call<'_>) -> Result<Value, Fail> {
-    let world = &*call.world;
-    let guest = world.ct(call.params.node(), call.params.vmid())?;
-    let mut config = guest.config.clone();
-    if let Some(name) = call.params.get("snapshot") {
-        let snapshot = guest.snapshots.get(name);
-        config = snapshot
-            .ok_or_else(|| Fail::new(format!("snapshot '{name}' does not exist")))?
-            .config
-            .clone();
-    } else if !call.params.flag("current") {
-        for (key, value) in &guest.pending {
-            match value {
-                Some(value) => config.insert(key.clone(), value.clone()),
-                None => config.remove(key),
-            };
-        }
-    }
-    let mut row = options::show(world, &config);
-    if let Some(parent) = &guest.parent {
-        row.insert("parent".into(), json!(parent));
-    }
-    row.insert("digest".into(), json!(guest.digest()));
-    Ok(Value::Object(row))
-}
-
-/// `GET …/pending`
-pub(crate) fn pending(call: &mut Call<'_>) -> Result<Value, Fail> {
-    let world = &*call.world;
-    let guest = world.ct(call.params.node(), call.params.vmid())?;
-    let keys: BTreeSet<&String> = guest.config.keys().chain(guest.pending.keys()).collect();
-    let mut rows = Vec::new();
-    for key in keys {
-        let mut row = json!({"key": key});
-        if let Some(text) = guest.config.get(key) {
-            row["value"] = options::shown(world, key, text);
-        }
-        match guest.pending.get(key) {
-            Some(Some(text)) => row["pending"] = options::shown(world, key, text),
-            Some(None) => row["delete"] = json!(1),
-            None => {}
-        }
-        rows.push(row);
-    }
-    rows.push(json!({"key": "digest", "value": guest.digest()}));
-    Ok(Value::Array(rows))
-}
-
-/// The names in a list parameter.
-fn list(text: Option<&str>) -> Vec<String> {
-    text.unwrap_or_default()
-        .split([',', ';', ' ', '\0'])
-        .filter(|key| !key.is_empty())
-        .map(str::to_owned)
-        .collect()
-}
 
 /// `PUT …/config`
 pub(crate) fn update(call: &mut Call<'_>) -> Result<Value, Fail> {

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Plain;
-use super::guests::{Ct, rrd, snapshot};
+use super::guests::{self, Ct, rrd, snapshot};
 use crate::engine::Call;
 use crate::fail::Fail;
 use crate::schema::Version;
@@ -36,9 +36,9 @@ pub(crate) fn handler(verb: &str, rest: &str) -> Option<Plain> {
     Some(match (verb, rest) {
         ("GET", "") => index,
         ("DELETE", "") => destroy::destroy,
-        ("GET", "/config") => config::read,
+        ("GET", "/config") => guests::config::read::<Ct>,
         ("PUT", "/config") => config::update,
-        ("GET", "/pending") => config::pending,
+        ("GET", "/pending") => guests::config::pending::<Ct>,
         ("PUT", "/resize") => resize::resize,
         ("POST", "/move_volume") => relocate::relocate,
         ("POST", "/clone") => clone::clone,

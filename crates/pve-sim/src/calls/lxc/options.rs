@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::fail::Fail;
 use crate::schema::{Parameter, Table, Version, property, split_index};
 use crate::world::World;
-use crate::world::guest::{Config, Kind};
+use crate::world::guest::Kind;
 
 /// Parameters of create and update that are no options of the container.
 const NOT_OPTIONS: &[&str] = &[
@@ -93,11 +93,6 @@ pub(crate) fn printed(
         _ => format!("{name}={value}"),
     };
     parts.iter().map(part).collect::<Vec<_>>().join(",")
-}
-
-/// A configuration as the API shows it.
-pub(crate) fn show(world: &World, config: &Config) -> Map<String, Value> {
-    config.iter().map(|(key, text)| (key.clone(), shown(world, key, text))).collect()
 }
 
 /// An option as the API shows it: numbers where the schema says so, and the

@@ -1,72 +1,19 @@
-//! `/nodes/{node}/qemu/{vmid}/config` and `/pending`
+//! Changes of `/nodes/{node}/qemu/{vmid}/config`; `calls/guests/config.rs` reads it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use super::drives::{self, Made, Plan};
 use super::{check_option_rights, options};
+use crate::calls::guests::config::list;
 use crate::engine::Call;
 use crate::fail::Fail;
 use crate::schema::Table;
 use crate::tasks::{Done, Op, Step, Work};
 use crate::world::World;
-use crate::world::guest::{Config, Drive, Guest, is_drive};
+use crate::world::guest::{Drive, Guest, is_drive};
 use crate::world::storage::volid;
-
-/// `GET …/config`: pending values unless `current=1` (fact 52).
-pub(crate) fn read(call: &mut Call<'_>) -> Result<Value, Fail> {
-    let world = &*call.world;
-    let guest = world.vm(call.params.node(), call.params.vmid())?;
-    let mut config = guest.config.clone();
-    if let Some(name) = call.params.get("snapshot") {
-        let snapshot = guest.snapshots.get(name);
-        config = snapshot
-            .ok_or_else(|| Fail::new(format!("snapshot '{name}' does not exist")))?
-            .config
-            .clone();
-    } else if !call.params.flag("current") {
-        for (key, value) in &guest.pending {
-            match value {
-                Some(value) => config.insert(key.clone(), value.clone()),
-                None => config.remove(key),
-            };
-        }
-    }
-    let mut row = show(world, &config);
-    if let Some(parent) = &guest.parent {
-        row.insert("parent".into(), json!(parent));
-    }
-    row.insert("digest".into(), json!(guest.digest()));
-    Ok(Value::Object(row))
-}
-
-/// A configuration as the API shows it.
-pub(crate) fn show(world: &World, config: &Config) -> Map<String, Value> {
-    config.iter().map(|(key, text)| (key.clone(), options::shown(world, key, text))).collect()
-}
-
-/// `GET …/pending`
-pub(crate) fn pending(call: &mut Call<'_>) -> Result<Value, Fail> {
-    let world = &*call.world;
-    let guest = world.vm(call.params.node(), call.params.vmid())?;
-    let keys: BTreeSet<&String> = guest.config.keys().chain(guest.pending.keys()).collect();
-    let mut rows = Vec::new();
-    for key in keys {
-        let mut row = json!({"key": key});
-        if let Some(text) = guest.config.get(key) {
-            row["value"] = options::shown(world, key, text);
-        }
-        match guest.pending.get(key) {
-            Some(Some(text)) => row["pending"] = json!(text),
-            Some(None) => row["delete"] = json!(1),
-            None => {}
-        }
-        rows.push(row);
-    }
-    rows.push(json!({"key": "digest", "value": guest.digest()}));
-    Ok(Value::Array(rows))
-}
 
 /// A checked change of a configuration.
 pub(crate) struct Change {
@@ -103,14 +50,6 @@ pub(crate) fn update_in_task(call: &mut Call<'_>) -> Result<Value, Fail> {
     let change = prepare(call)?;
     let vmid = change.vmid.to_string();
     Ok(call.task("qmconfig", &vmid, change))
-}
-
-fn list(text: Option<&str>) -> Vec<String> {
-    text.unwrap_or_default()
-        .split([',', ';', ' ', '\0'])
-        .filter(|key| !key.is_empty())
-        .map(str::to_owned)
-        .collect()
 }
 
 /// Checks a change: texts and order as in `update_vm_api`.
@@ -238,7 +177,10 @@ impl Change {
         let running = guest.process.is_some();
         let mut freed = Vec::new();
         for key in &self.delete {
-            if running && !options::is_hotpluggable(key) && guest.config.contains_key(key) {
+            if running
+                && !options::is_hotpluggable(&guest.config, key, "")
+                && guest.config.contains_key(key)
+            {
                 guest.pending.insert(key.clone(), None);
                 continue;
             }
@@ -260,7 +202,9 @@ impl Change {
             let volume = Drive::parse(&text).volume;
             // A volume that was unused and is attached again is unused no more.
             guest.config.retain(|name, other| !(name.starts_with("unused") && *other == volume));
-            if running && !options::is_hotpluggable(&key) {
+            // What is set already does not wait.
+            let is_new = guest.config.get(&key) != Some(&text);
+            if running && is_new && !options::is_hotpluggable(&guest.config, &key, &text) {
                 guest.pending.insert(key, Some(text));
                 continue;
             }

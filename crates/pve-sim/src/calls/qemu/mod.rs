@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::Plain;
-use super::guests::{Vm, rrd, snapshot};
+use super::guests::{self, Vm, rrd, snapshot};
 use crate::engine::Call;
 use crate::fail::Fail;
 use crate::schema::Version;
@@ -24,13 +24,12 @@ mod feature;
 mod hibernate;
 mod migrate;
 mod monitor;
-mod options;
+pub(crate) mod options;
 mod reassign;
 mod status;
 mod template;
 
 pub(crate) use clone::{new_mac, new_uuid};
-pub(crate) use config::show;
 pub(crate) use create::check_may_allocate;
 pub(crate) use drives::{cloudinit_name, is_owned};
 pub(crate) use options::{stored, tags};
@@ -47,10 +46,10 @@ pub(crate) fn handler(verb: &str, rest: &str) -> Option<Plain> {
     Some(match (verb, rest) {
         ("GET", "") => index,
         ("DELETE", "") => destroy::destroy,
-        ("GET", "/config") => config::read,
+        ("GET", "/config") => guests::config::read::<Vm>,
         ("PUT", "/config") => config::update,
         ("POST", "/config") => config::update_in_task,
-        ("GET", "/pending") => config::pending,
+        ("GET", "/pending") => guests::config::pending::<Vm>,
         ("GET", "/cloudinit") => cloudinit::list,
         ("PUT", "/cloudinit") => cloudinit::regenerate,
         ("GET", "/cloudinit/dump") => cloudinit::dump,
@@ -129,6 +128,11 @@ pub(crate) fn figures(world: &World, guest: &Guest) -> Map<String, Value> {
     if let Some(lock) = guest.lock() {
         row.insert("lock".into(), json!(lock));
     }
+    // Newer releases leave them out (recorded).
+    if world.version < Version::V8_4 {
+        row.insert("diskread".into(), json!(0));
+        row.insert("diskwrite".into(), json!(0));
+    }
     if guest.config.contains_key("serial0") {
         row.insert("serial".into(), json!(1));
     }
@@ -191,7 +195,7 @@ pub(crate) fn check_option_rights(
         }
         call.require(&path, privilege)?;
         if let Some(bridge) = options::bridge(key, value) {
-            call.require(&format!("/sdn/zones/localnetwork/{bridge}"), "SDN.Use")?;
+            call.require_bridge(bridge)?;
         }
     }
     Ok(())

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::fail::Fail;
 use crate::schema::{Table, property, split_index};
 use crate::world::World;
+use crate::world::guest::Config;
 use crate::world::guest::is_drive;
 
 /// Parameters of create and update that are no options of the guest.
@@ -122,39 +123,57 @@ pub(crate) fn shown(world: &World, key: &str, text: &str) -> Value {
     }
 }
 
-/// Whether a running guest takes a change at once. Source: the fast-plug
-/// options, and the default `hotplug` of network, disk and usb.
-pub(crate) fn is_hotpluggable(key: &str) -> bool {
+/// Whether a guest's `hotplug` option names a feature.
+fn plugs(config: &Config, feature: &str) -> bool {
+    match config.get("hotplug").map_or("1", String::as_str) {
+        "0" => false,
+        "1" => matches!(feature, "network" | "disk" | "usb"),
+        list => list.split([',', ';', ' ']).any(|one| one == feature),
+    }
+}
+
+/// Whether a running guest takes a change at once; an empty text deletes.
+/// Source: the fast-plug options and the hot-plug function of qemu-server.
+pub(crate) fn is_hotpluggable(config: &Config, key: &str, text: &str) -> bool {
     let stem = split_index(key).map_or(key, |(stem, _)| stem);
-    matches!(
-        stem,
-        "lock"
-            | "name"
-            | "onboot"
-            | "shares"
-            | "startup"
-            | "description"
-            | "protection"
-            | "vmstatestorage"
-            | "hookscript"
-            | "tags"
-            | "net"
-            | "scsi"
-            | "virtio"
-            | "unused"
-            | "usb"
-            | "ciuser"
-            | "cipassword"
-            | "citype"
-            | "ciupgrade"
-            | "sshkeys"
-            | "nameserver"
-            | "searchdomain"
-            | "ipconfig"
-            | "cicustom"
-            | "bwlimit"
-            | "migrate_speed"
-            | "migrate_downtime"
-            | "tdf"
-    )
+    let old = config.get(key).map_or("", String::as_str);
+    let is_medium = |text: &str| text.contains("media=cdrom");
+    match stem {
+        "net" => plugs(config, "network"),
+        "usb" | "tablet" => plugs(config, "usb"),
+        "vcpus" => plugs(config, "cpu"),
+        "memory" => plugs(config, "memory") && config.get("numa").is_some_and(|numa| numa == "1"),
+        // Another medium goes into a drive that is there.
+        "ide" | "sata" => is_medium(old) && is_medium(text),
+        "scsi" | "virtio" => plugs(config, "disk") || (is_medium(old) && is_medium(text)),
+        _ => matches!(
+            stem,
+            "lock"
+                | "name"
+                | "onboot"
+                | "shares"
+                | "startup"
+                | "description"
+                | "protection"
+                | "vmstatestorage"
+                | "hookscript"
+                | "tags"
+                | "unused"
+                | "ciuser"
+                | "cipassword"
+                | "citype"
+                | "ciupgrade"
+                | "sshkeys"
+                | "nameserver"
+                | "searchdomain"
+                | "ipconfig"
+                | "cicustom"
+                | "bwlimit"
+                | "migrate_speed"
+                | "migrate_downtime"
+                | "tdf"
+                | "cpuunits"
+                | "cpulimit"
+        ),
+    }
 }
