@@ -37,6 +37,7 @@ pub use faults::{Change, Effect, Fault};
 pub use machine::{AgentBehaviour, Records, Script};
 pub use requests::RequestRecord;
 pub use schema::Version;
+pub use schema::returns::{Mismatch, check_answer};
 pub use seed::{
     AclSeed, GroupSeed, GuestSeed, NodeSeed, Seed, SeedError, StorageSeed, TokenSeed, UserSeed,
     VolumeSeed,

@@ -16,6 +16,7 @@ use crate::http;
 use crate::machine::{Backend, Records, Script};
 use crate::requests::RequestRecord;
 use crate::schema::Version;
+use crate::schema::returns::Mismatch;
 use crate::seed::{
     self, AclSeed, GuestSeed, NodeSeed, Seed, SeedError, StorageSeed, TokenSeed, UserSeed,
     VolumeSeed,
@@ -58,6 +59,7 @@ pub struct Builder {
     stats_interval: Duration,
     random: u64,
     state: Option<String>,
+    check_answers: bool,
 }
 
 impl Builder {
@@ -230,6 +232,14 @@ impl Builder {
         self
     }
 
+    /// Compares every successful answer with what the schema says of it;
+    /// [`Simulator::mismatches`] has what was found. For tests.
+    #[must_use]
+    pub fn check_answers(mut self) -> Self {
+        self.check_answers = true;
+        self
+    }
+
     /// A world out of the description, and the volumes that the backend must make.
     fn planted(&mut self) -> Result<(World, Volumes), StartError> {
         let mut world = World::new(self.seed.version, self.clock.now(), self.random);
@@ -268,8 +278,9 @@ impl Builder {
         let auth_delay =
             self.auth_delay.unwrap_or(if manual { Duration::ZERO } else { Duration::from_secs(3) });
         let plan = Plan::seeded(self.random);
-        let engine =
-            Arc::new(Engine::new(world, plan, self.clock, backend, self.durations, auth_delay));
+        let mut engine = Engine::new(world, plan, self.clock, backend, self.durations, auth_delay);
+        engine.mismatches = self.check_answers.then(Default::default);
+        let engine = Arc::new(engine);
         let listener =
             TcpListener::bind(address).await.map_err(|error| StartError::Listen(address, error))?;
         let address = listener.local_addr().map_err(|error| StartError::Listen(address, error))?;
@@ -330,6 +341,7 @@ impl Simulator {
             stats_interval: Duration::from_secs(10),
             random: 1,
             state: None,
+            check_answers: false,
         }
     }
 
@@ -421,6 +433,12 @@ impl Simulator {
     /// The requests so far, oldest first (the newest 10,000).
     pub fn requests(&self) -> Vec<RequestRecord> {
         self.0.engine.log().all()
+    }
+
+    /// What the answers so far contradict in the schema, each place once. Empty
+    /// unless [`Builder::check_answers`] was called.
+    pub fn mismatches(&self) -> Vec<Mismatch> {
+        self.0.engine.mismatches()
     }
 
     /// Plans a fault.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::Plain;
 use crate::engine::{Call, authenticate};
 use crate::fail::Fail;
+use crate::schema::Version;
 use crate::tasks::{Done, Step, Work};
 use crate::world::World;
 use crate::world::guest::Kind;
@@ -99,15 +100,19 @@ fn begin(call: &mut Call<'_>, kind: &str, id: &str, console: &Console) -> Value 
 
 fn vnc(call: &mut Call<'_>, kind: &str, id: &str) -> Result<Value, Fail> {
     let mut console = prepare(call, Protocol::Vnc);
-    // A password of its own goes before the ticket (fact 71).
+    // From 8 on a password of its own goes before the ticket (fact 71).
+    let prefixed = call.world.version >= Version::V8_4;
     let bits = call.world.random();
     let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#";
     let password: String =
         (0..8).map(|at| char::from(letters[((bits >> (at * 6)) & 63) as usize])).collect();
-    console.ticket = format!("{password}:{}", console.ticket);
+    if prefixed {
+        console.ticket = format!("{password}:{}", console.ticket);
+    }
     let mut row = begin(call, kind, id, &console);
     row["cert"] = json!(call.world.certificate);
-    if !call.params.flag("websocket") || call.params.flag("generate-password") || !id.is_empty() {
+    let given = !call.params.flag("websocket") || !id.is_empty();
+    if call.params.flag("generate-password") || (prefixed && given) {
         row["password"] = json!(password);
     }
     Ok(row)

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{Plain, cluster};
 use crate::engine::Call;
 use crate::fail::Fail;
+use crate::schema::Version;
 use crate::world::{Pool, World};
 
 /// The handlers of this file. `/pools?poolid=…` and `/pools/{poolid}` are the same.
@@ -50,7 +51,9 @@ fn list(call: &mut Call<'_>) -> Result<Value, Fail> {
     if let Some(id) = call.params.get("poolid") {
         call.require(&format!("/pool/{id}"), "Pool.Audit")?;
         let mut row = full(world, id, call.params.get("type"))?;
-        row["poolid"] = json!(id);
+        if call.world.version >= Version::V8_4 {
+            row["poolid"] = json!(id);
+        }
         return Ok(json!([row]));
     }
     let seen = world.pools.iter().filter(|(id, _)| call.may(&format!("/pool/{id}"), "Pool.Audit"));
@@ -64,7 +67,9 @@ fn list(call: &mut Call<'_>) -> Result<Value, Fail> {
 fn read(call: &mut Call<'_>) -> Result<Value, Fail> {
     let id = call.params.text("poolid");
     let mut row = full(call.world, id, call.params.get("type"))?;
-    row["poolid"] = json!(id);
+    if call.world.version >= Version::V8_4 {
+        row["poolid"] = json!(id);
+    }
     Ok(row)
 }
 

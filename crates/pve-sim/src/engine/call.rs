@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::message::{Params, Upload};
 use super::permission;
 use crate::fail::Fail;
+use crate::schema::Version;
 use crate::tasks::{Done, Op, TaskDurations, TaskFault, Upid, Work};
 use crate::world::World;
 use crate::world::access::Caller;
@@ -99,6 +100,14 @@ impl Call<'_> {
             return Ok(());
         }
         permission::require(self.world, self.caller, path, &[privilege], false)
+    }
+
+    /// Requires the use of a bridge; before 8 everybody had it.
+    pub fn require_bridge(&self, bridge: &str) -> Result<(), Fail> {
+        if self.world.version < Version::V8_4 {
+            return Ok(());
+        }
+        self.require(&format!("/sdn/zones/localnetwork/{bridge}"), "SDN.Use")
     }
 
     /// Whether the caller has a privilege on a path.

@@ -15,7 +15,7 @@ use crate::fail::Fail;
 use crate::faults::Effect;
 use crate::machine::AgentError;
 use crate::requests::RequestRecord;
-use crate::schema::{Permission, Table, check};
+use crate::schema::{Permission, Table, Version, check};
 use crate::tasks::TaskFault;
 use crate::world::World;
 use crate::world::access::Caller;
@@ -77,7 +77,7 @@ impl Answer {
 }
 
 impl Answer {
-    fn reply(&self, request: &Request) -> Reply {
+    fn reply(&self, request: &Request, version: Version) -> Reply {
         match &self.result {
             Ok((data, beside)) => succeeded(data, beside, self.relayed, request.extjs),
             // Proxmox calls the body JSON, and there is none (recorded).
@@ -85,7 +85,7 @@ impl Answer {
                 Reply { status: fail.status, reason: "Bad Request".into(), json: true, ..empty(0) }
             }
             Err(fail) if self.empty => Reply { reason: fail.text.clone(), ..empty(fail.status) },
-            Err(fail) => failed(fail, request, self.relayed),
+            Err(fail) => failed(fail, request, self.relayed, version),
         }
     }
 }
@@ -178,6 +178,7 @@ impl Engine {
                         &Fail::with(*status, text),
                         &request,
                         false,
+                        self.version,
                     )));
                     return;
                 }
@@ -198,11 +199,15 @@ impl Engine {
             passed.push(effect);
         }
         let result = self.execute(&request, twist).await;
+        if let Ok((data, _)) = &result.result {
+            self.compare(&request, data);
+        }
         if let Some(record) = self.log().get_mut(request.sequence) {
             record.effect = request.method != "GET" && result.result.is_ok();
             record.caller.clone_from(&result.caller);
         }
-        let outcome = outcome.unwrap_or_else(|| Outcome::Reply(result.reply(&request)));
+        let outcome =
+            outcome.unwrap_or_else(|| Outcome::Reply(result.reply(&request, self.version)));
         if result.delay.is_zero() {
             let _ = answer.send(outcome);
         } else {
@@ -320,6 +325,9 @@ impl Engine {
             return Err(Fail::denied(what));
         }
         let mut given = request.parameters.clone();
+        if world.version < Version::V8_4 {
+            join_repeated(method, &mut given);
+        }
         for (name, value) in from_path {
             let same = |other: &Value| check::scalar(other).as_deref() == Some(value.as_str());
             if !given.get(&name).is_none_or(same) {
@@ -451,6 +459,17 @@ fn foreign_guest(world: &mut World, effect: &Effect, params: &Params) {
         let id = params.get("newid").or_else(|| params.get("vmid"));
         if let Some(id) = id.and_then(|id| id.parse().ok()) {
             world.foreign_guest(params.node(), id, name, description.as_deref());
+        }
+    }
+}
+
+/// Before 8 a form key that came several times was a list in one text (recorded on 6.2).
+fn join_repeated(method: &crate::schema::Method, given: &mut BTreeMap<String, Value>) {
+    for (name, value) in given {
+        let Value::Array(items) = value else { continue };
+        if method.parameter(name).is_some_and(|parameter| parameter.kind != "array") {
+            let texts: Vec<String> = items.iter().filter_map(check::scalar).collect();
+            *value = Value::String(texts.join(","));
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::fail::Fail;
+use crate::schema::Version;
 
 /// What a client sent to prove who it is.
 #[derive(Debug, Clone, Default)]
@@ -132,10 +133,14 @@ pub(super) fn succeeded(
 /// The answer of a call that was refused.
 ///
 /// `relayed`: pvedaemon refused it and pveproxy passed the refusal on.
-pub(super) fn failed(fail: &Fail, request: &Request, relayed: bool) -> Reply {
-    // The texts of 501 carry no final newline, all others do (recorded).
-    let newline = if fail.status == 501 { "" } else { "\n" };
-    let mut body = json!({"data": null, "message": format!("{}{newline}", fail.text)});
+pub(super) fn failed(fail: &Fail, request: &Request, relayed: bool, version: Version) -> Reply {
+    let mut body = json!({"data": null});
+    // Before 8 only the reason phrase had the text, but for the format of the web pages (recorded).
+    if version >= Version::V8_4 || request.extjs {
+        // The texts of 501 carry no final newline, all others do (recorded).
+        let newline = if fail.status == 501 { "" } else { "\n" };
+        body["message"] = json!(format!("{}{newline}", fail.text));
+    }
     if !fail.errors.is_empty() {
         body["errors"] = json!(fail.errors);
     }

@@ -12,6 +12,8 @@ use crate::fail::Fail;
 use crate::faults::{Effect, Plan};
 use crate::machine::Backend;
 use crate::requests::RequestLog;
+use crate::schema::Version;
+use crate::schema::returns::{self, Mismatch};
 use crate::tasks::{Done, Op, TaskDurations};
 use crate::world::World;
 use crate::world::guest::Kind;
@@ -58,12 +60,16 @@ pub(crate) struct Engine {
     pub durations: TaskDurations,
     pub auth_delay: Duration,
     pub manual: bool,
+    /// The release that is played.
+    pub version: Version,
     world: Mutex<World>,
     plan: Mutex<Plan>,
     log: Mutex<RequestLog>,
     queue: Mutex<Queue>,
     waiting: Mutex<HashMap<u32, VecDeque<u64>>>,
     pub wake: Notify,
+    /// What answers contradict in the schema, by place; `None`: nobody asks.
+    pub mismatches: Option<Mutex<BTreeMap<String, Mismatch>>>,
 }
 
 fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -86,12 +92,14 @@ impl Engine {
             durations,
             auth_delay,
             manual,
+            version: world.version,
             world: Mutex::new(world),
             plan: Mutex::new(plan),
             log: Mutex::default(),
             queue: Mutex::default(),
             waiting: Mutex::default(),
             wake: Notify::new(),
+            mismatches: None,
         }
     }
 
@@ -108,6 +116,20 @@ impl Engine {
 
     pub fn log(&self) -> MutexGuard<'_, RequestLog> {
         guard(&self.log)
+    }
+
+    pub fn mismatches(&self) -> Vec<Mismatch> {
+        let all = self.mismatches.as_ref();
+        all.map(|all| guard(all).values().cloned().collect()).unwrap_or_default()
+    }
+
+    /// Compares a successful answer with the schema, when somebody asks.
+    fn compare(&self, request: &Request, data: &serde_json::Value) {
+        let Some(all) = &self.mismatches else { return };
+        for found in returns::check_answer(self.version, &request.method, &request.path, data) {
+            let place = format!("{} {} {}", found.verb, found.path, found.at);
+            guard(all).entry(place).or_insert(found);
+        }
     }
 
     /// Plans an event.

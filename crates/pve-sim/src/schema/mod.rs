@@ -11,6 +11,7 @@ pub(crate) mod check;
 pub(crate) mod formats;
 pub(crate) mod property;
 mod release_7;
+pub(crate) mod returns;
 
 /// A release of Proxmox VE that the simulator can play.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]

@@ -91,6 +91,11 @@ pub struct NodeSeed {
     /// Network bridges.
     #[serde(default = "default_bridges")]
     pub bridges: Vec<String>,
+    /// Interfaces by name, with their options as the API names them (`type`,
+    /// `cidr`, `gateway`, `bridge_ports`, …). They take the place of those that
+    /// a node has by itself: `eno1` and its bridges.
+    #[serde(default)]
+    pub interfaces: BTreeMap<String, BTreeMap<String, String>>,
     /// Whether it can be reached.
     #[serde(default = "yes")]
     pub online: bool,
@@ -120,6 +125,7 @@ impl NodeSeed {
             cpus: default_cpus(),
             memory_mib: default_memory(),
             bridges: default_bridges(),
+            interfaces: BTreeMap::new(),
             online: true,
         }
     }

@@ -7,6 +7,7 @@ use crate::machine::Backend;
 use crate::world::access::{Entry, Token, User};
 use crate::world::firewall::Group;
 use crate::world::guest::{Drive, Guest, Kind, print_size};
+use crate::world::node::Settings;
 use crate::world::storage::{Key, Storage, Volume, volid};
 use crate::world::{Node, Pool, World};
 
@@ -41,14 +42,20 @@ impl Seed {
         let default = [NodeSeed::new("pve1")];
         let nodes = if self.nodes.is_empty() { &default[..] } else { &self.nodes };
         for (index, node) in nodes.iter().enumerate() {
+            let mut settings = Settings::default();
+            let mut bridges: BTreeSet<String> = node.bridges.iter().cloned().collect();
+            if !node.interfaces.is_empty() {
+                bridges = bridges_of(node)?;
+                settings.interfaces = Some(node.interfaces.clone());
+            }
             let entry = Node {
                 name: node.name.clone(),
                 online: node.online,
                 cpus: node.cpus,
                 memory: node.memory_mib << 20,
-                bridges: node.bridges.iter().cloned().collect(),
+                bridges,
                 address: format!("10.99.{}.{}", index / 250, index % 250 + 1),
-                settings: crate::world::node::Settings::default(),
+                settings,
             };
             if world.nodes.insert(node.name.clone(), entry).is_some() {
                 return Err(invalid(format!("node: the name '{}' is given twice", node.name)));
@@ -412,4 +419,32 @@ pub(crate) async fn prepare(
         }
     }
     Ok(())
+}
+
+/// The bridges among a node's described interfaces; every interface has a type.
+fn bridges_of(node: &NodeSeed) -> Result<BTreeSet<String>, SeedError> {
+    let mut found = BTreeSet::new();
+    for (name, options) in &node.interfaces {
+        match options.get("type").map(String::as_str) {
+            Some("bridge" | "OVSBridge") => {
+                found.insert(name.clone());
+            }
+            Some(_) => {}
+            None => {
+                return Err(invalid(format!(
+                    "node '{}': interfaces: '{name}': type: missing, for instance \"bridge\"",
+                    node.name
+                )));
+            }
+        }
+    }
+    if let Some(bridge) =
+        node.bridges.iter().find(|name| *name != "vmbr0" && !node.interfaces.contains_key(*name))
+    {
+        return Err(invalid(format!(
+            "node '{}': bridges: '{bridge}' is not among the interfaces",
+            node.name
+        )));
+    }
+    Ok(found)
 }

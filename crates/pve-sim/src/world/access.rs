@@ -107,12 +107,14 @@ pub(crate) struct Access {
 }
 
 const COMMON: &str = "Datastore.Allocate Datastore.AllocateSpace Datastore.AllocateTemplate Datastore.Audit \
-    Group.Allocate Mapping.Audit Mapping.Modify Mapping.Use Permissions.Modify Pool.Allocate Pool.Audit \
-    Realm.Allocate Realm.AllocateUser SDN.Allocate SDN.Audit SDN.Use Sys.AccessNetwork Sys.Audit Sys.Console \
+    Group.Allocate Permissions.Modify Pool.Allocate Pool.Audit \
+    Realm.Allocate Realm.AllocateUser SDN.Allocate SDN.Audit Sys.Audit Sys.Console \
     Sys.Incoming Sys.Modify Sys.PowerMgmt Sys.Syslog User.Modify VM.Allocate VM.Audit VM.Backup VM.Clone \
     VM.Config.CDROM VM.Config.CPU VM.Config.Cloudinit VM.Config.Disk VM.Config.HWType VM.Config.Memory \
     VM.Config.Network VM.Config.Options VM.Console VM.Migrate VM.PowerMgmt VM.Snapshot VM.Snapshot.Rollback";
-const ONLY_8: &str = "VM.Monitor";
+/// What came with 8. From memory; no list of 7.4 was compared.
+const SINCE_8: &str = "Mapping.Audit Mapping.Modify Mapping.Use SDN.Use Sys.AccessNetwork";
+const UNTIL_8: &str = "VM.Monitor";
 const ONLY_9: &str = "VM.GuestAgent.Audit VM.GuestAgent.FileRead VM.GuestAgent.FileSystemMgmt \
     VM.GuestAgent.FileWrite VM.GuestAgent.Unrestricted VM.Replicate";
 /// Privileges that `PVEAdmin` lacks.
@@ -152,13 +154,18 @@ fn words(text: &str) -> impl Iterator<Item = String> {
 impl Access {
     /// root and the built-in roles of a release.
     pub fn new(version: Version) -> Self {
-        let special = if version < Version::V9_2 { ONLY_8 } else { ONLY_9 };
-        let privileges: BTreeSet<String> = words(COMMON).chain(words(special)).collect();
+        let special = if version < Version::V9_2 { UNTIL_8 } else { ONLY_9 };
+        let mut privileges: BTreeSet<String> = words(COMMON).chain(words(special)).collect();
+        if version >= Version::V8_4 {
+            privileges.extend(words(SINCE_8));
+        }
         let mut roles = BTreeMap::new();
         roles.insert("Administrator".to_owned(), privileges.clone());
         let not_admin: BTreeSet<String> = words(NOT_ADMIN).collect();
         roles.insert("PVEAdmin".to_owned(), privileges.difference(&not_admin).cloned().collect());
-        for (name, list) in ROLES {
+        let since_8 = ["PVEMappingAdmin", "PVEMappingUser", "PVESDNUser"];
+        let of_7 = |name: &str| !since_8.contains(&name);
+        for (name, list) in ROLES.iter().filter(|(name, _)| version > Version::V7_4 || of_7(name)) {
             let of_role = privileges.iter().filter(|privilege| {
                 list.split_whitespace().any(|word| match word.strip_suffix('*') {
                     Some(stem) => privilege.starts_with(stem),

@@ -63,8 +63,10 @@ pub(crate) fn show(options: &Interface, active: bool, priority: usize) -> Value 
     let mut row = Map::new();
     let mut families = vec!["inet"];
     for (name, text) in options {
-        let number =
-            matches!(name.as_str(), "autostart" | "bridge_vlan_aware" | "vlan-id" | "ovs_tag");
+        let number = matches!(
+            name.as_str(),
+            "autostart" | "exists" | "bridge_vlan_aware" | "vlan-id" | "ovs_tag"
+        );
         let value = if number {
             text.parse::<u64>().map_or(json!(text), |value| json!(value))
         } else {

@@ -35,7 +35,7 @@ async fn everything_is_there_again() {
     // Tokens and tickets of before still count.
     assert_eq!(loaded.simulator.token(), client.simulator.token());
     let bob = Client::with_password(&client.simulator, "bob@pve", "bobs-password").await;
-    let bob = Client { simulator: loaded.simulator.clone(), auth: bob.auth };
+    let bob = Client { simulator: loaded.simulator.clone(), auth: bob.auth.clone() };
     assert_eq!(bob.get("/access/ticket").await.status, 200);
     // And it goes on.
     assert_eq!(loaded.task("POST", "/nodes/pve1/qemu/500/status/stop", "").await, "OK");

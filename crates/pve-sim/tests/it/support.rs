@@ -108,6 +108,15 @@ pub struct Client {
     pub auth: String,
 }
 
+/// The end of a test is the time to judge its answers.
+impl Drop for Client {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            crate::answers::judge(&self.simulator);
+        }
+    }
+}
+
 impl Client {
     pub fn new(simulator: &Simulator) -> Self {
         Self::with_token(simulator, simulator.token())
@@ -215,7 +224,7 @@ pub fn builder() -> pve_sim::Builder {
 }
 
 pub async fn start(builder: pve_sim::Builder) -> Client {
-    let simulator = builder.start("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let simulator = builder.check_answers().start("127.0.0.1:0".parse().unwrap()).await.unwrap();
     Client::new(&simulator)
 }
 

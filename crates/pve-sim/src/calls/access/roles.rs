@@ -8,6 +8,7 @@ use crate::calls::Plain;
 use crate::calls::sections::words;
 use crate::engine::Call;
 use crate::fail::Fail;
+use crate::schema::Version;
 use crate::world::access::Access;
 
 /// The handlers of this file.
@@ -45,7 +46,8 @@ fn privileges(call: &Call<'_>) -> Result<BTreeSet<String>, Fail> {
 fn create_role(call: &mut Call<'_>) -> Result<Value, Fail> {
     let id = call.params.text("roleid").to_owned();
     let found = privileges(call)?;
-    if id.to_uppercase().starts_with("PVE") {
+    // Before 8 such names were free (recorded on 6.2).
+    if call.world.version >= Version::V8_4 && id.to_uppercase().starts_with("PVE") {
         let text = "cannot use role ID starting with the (case-insensitive) 'PVE' namespace";
         return Err(Fail::parameter("roleid", text));
     }

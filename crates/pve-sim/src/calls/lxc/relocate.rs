@@ -57,9 +57,6 @@ pub(crate) fn relocate(call: &mut Call<'_>) -> Result<Value, Fail> {
     }
     let to = call.world.storage_on(&node, &storage)?;
     volumes::check_storage(call, to)?;
-    if from.0 == storage {
-        return Err(Fail::new("you can't move to the same storage"));
-    }
     let plan = Plan::new(&device, drive.clone(), &storage, volume.size);
     let work = Move { node, vmid, device, from, plan, delete, made: Made::default() };
     Ok(call.task("move_volume", &vmid.to_string(), work))

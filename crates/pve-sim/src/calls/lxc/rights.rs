@@ -62,7 +62,7 @@ pub(crate) fn check(
         }
         let bridge = value.split(',').find_map(|part| part.strip_prefix("bridge="));
         if let Some(bridge) = bridge.filter(|_| key.starts_with("net")) {
-            call.require(&format!("/sdn/zones/localnetwork/{bridge}"), "SDN.Use")?;
+            call.require_bridge(bridge)?;
         }
     }
     Ok(())

@@ -7,6 +7,7 @@ use crate::calls::Plain;
 use crate::calls::sections::words;
 use crate::engine::Call;
 use crate::fail::Fail;
+use crate::schema::Version;
 use crate::tasks::{Done, Step, Work};
 use crate::world::node::{Interface, Interfaces, join_address, show};
 use crate::world::{Node, World};
@@ -56,6 +57,7 @@ fn list(call: &mut Call<'_>) -> Result<Value, Fail> {
         priority += 1;
         let path = format!("/sdn/zones/localnetwork/{name}");
         let seen = !is_bridge(kind)
+            || call.world.version < Version::V8_4
             || call.world.may_any(call.caller, &path, &["SDN.Audit", "SDN.Use"])
             || call.may(&format!("/nodes/{}", node.name), "Sys.Audit");
         if seen && wanted.is_none_or(|wanted| fits(wanted, kind)) {

@@ -94,7 +94,7 @@ fn check_rights(call: &Call<'_>, config: &Config, copies: &[Copy]) -> Result<(),
     }
     for (key, text) in config {
         if let Some(bridge) = options::bridge(key, text) {
-            call.require(&format!("/sdn/zones/localnetwork/{bridge}"), "SDN.Use")?;
+            call.require_bridge(bridge)?;
         }
     }
     Ok(())

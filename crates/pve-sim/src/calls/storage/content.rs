@@ -24,7 +24,7 @@ pub(super) fn handler(verb: &str, path: &str) -> Option<Plain> {
     })
 }
 
-fn row(key: &Key, volume: &Volume) -> Value {
+fn row(storage: &Storage, key: &Key, volume: &Volume) -> Value {
     let mut row = json!({
         "volid": volid(key), "content": volume.content, "format": volume.format, "size": volume.size,
         "ctime": volume.created.as_secs(),
@@ -41,7 +41,10 @@ fn row(key: &Key, volume: &Volume) -> Value {
     if let Some(backup) = &volume.backup {
         row["subtype"] = json!(backup.kind.word());
     }
-    if matches!(volume.content.as_str(), "images" | "rootdir") {
+    if !storage.is_files() && storage.kind.starts_with("lvm") {
+        // LVM knows neither, and its times are texts (recorded on 6.2).
+        row["ctime"] = json!(volume.created.as_secs().to_string());
+    } else if matches!(volume.content.as_str(), "images" | "rootdir") {
         row["used"] = json!(volume.size / 8);
         row["parent"] =
             volume.parent.as_ref().map_or(Value::Null, |parent| json!(format!("../{parent}")));
@@ -79,7 +82,7 @@ fn content(call: &mut Call<'_>) -> Result<Value, Fail> {
             || volume.vmid.is_none_or(|owner| call.may(&format!("/vms/{owner}"), "VM.Config.Disk"));
         kind.is_none_or(|kind| volume.content == kind) && of_owner && seen
     });
-    Ok(rows.map(|(key, volume)| row(key, volume)).collect())
+    Ok(rows.map(|(key, volume)| row(storage, key, volume)).collect())
 }
 
 /// The key of the volume that a path names, as a volume id or as its name.

@@ -23,35 +23,36 @@ use serde::Deserialize;
 
 mod exceptions;
 mod play;
+mod sample;
 mod shape;
 
 /// One exchange.
 #[derive(Deserialize)]
-struct Row {
-    name: String,
-    request: Asked,
-    response: Answered,
+pub struct Row {
+    pub name: String,
+    pub request: Asked,
+    pub response: Answered,
     #[serde(default)]
-    limit: Option<String>,
+    pub limit: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Asked {
-    auth: String,
-    method: String,
-    path: String,
-    query: BTreeMap<String, String>,
-    headers: BTreeMap<String, String>,
-    body: Option<String>,
+pub struct Asked {
+    pub auth: String,
+    pub method: String,
+    pub path: String,
+    pub query: BTreeMap<String, String>,
+    pub headers: BTreeMap<String, String>,
+    pub body: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Answered {
-    status: u16,
-    reason: String,
-    headers: Vec<(String, String)>,
+pub struct Answered {
+    pub status: u16,
+    pub reason: String,
+    pub headers: Vec<(String, String)>,
     #[serde(default)]
-    body: Option<String>,
+    pub body: Option<String>,
 }
 
 impl Answered {
@@ -62,17 +63,23 @@ impl Answered {
 }
 
 /// Prints past the test harness, which swallows `println!` of tests that pass.
-fn say(text: &str) {
+pub fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-fn rows(version: &str) -> Option<Vec<Row>> {
+/// A file of the recordings; `None`, after saying so, when it is absent.
+fn data(name: &str) -> Option<String> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
-    let path = folder.join(format!("pve-{version}-recorded.jsonl"));
-    let Ok(text) = std::fs::read_to_string(&path) else {
+    let path = folder.join(name);
+    let text = std::fs::read_to_string(&path).ok();
+    if text.is_none() {
         say(&format!("\n*** SKIPPED: {} is absent ***\n", path.display()));
-        return None;
-    };
+    }
+    text
+}
+
+pub fn rows(version: &str) -> Option<Vec<Row>> {
+    let text = data(&format!("pve-{version}-recorded.jsonl"))?;
     Some(text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
 }
 
@@ -81,47 +88,75 @@ fn wanted(name: &str, prefixes: Option<&str>) -> bool {
     prefixes.is_none_or(|prefixes| prefixes.split(',').any(|prefix| name.starts_with(prefix)))
 }
 
-async fn replay(version: &str, played: pve_sim::Version) {
-    let Some(rows) = rows(version) else { return };
-    let prefixes = std::env::var("PVE_RECORDED").ok();
-    let excepted = exceptions::of(version);
-    let names: BTreeSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
-    let mut wrong: Vec<String> = excepted
-        .keys()
-        .filter(|name| !names.contains(name.as_str()))
-        .map(|name| format!("exception for {name}: there is no such row"))
-        .collect();
-    let mut player = play::Player::start(played, &rows).await;
-    let (mut matched, mut excused, mut skipped) = (0, 0, 0);
-    for row in &rows {
-        let (request, differences) = player.play(row).await;
-        if !wanted(&row.name, prefixes.as_deref()) {
-            continue;
+/// What became of the rows of a recording.
+struct Tally {
+    version: &'static str,
+    prefixes: Option<String>,
+    excepted: BTreeMap<String, String>,
+    wrong: Vec<String>,
+    matched: usize,
+    excused: usize,
+    skipped: usize,
+}
+
+impl Tally {
+    fn new(version: &'static str, rows: &[Row]) -> Self {
+        let excepted = exceptions::of(version);
+        let names: BTreeSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+        let wrong = excepted
+            .keys()
+            .filter(|name| !names.contains(name.as_str()))
+            .map(|name| format!("exception for {name}: there is no such row"))
+            .collect();
+        let prefixes = std::env::var("PVE_RECORDED").ok();
+        Self { version, prefixes, excepted, wrong, matched: 0, excused: 0, skipped: 0 }
+    }
+
+    fn count(&mut self, row: &Row, request: &str, differences: &[String]) {
+        let (name, version) = (&row.name, self.version);
+        if !wanted(name, self.prefixes.as_deref()) {
+            return;
         }
         if row.limit.is_some() {
-            skipped += 1;
-            continue;
+            self.skipped += 1;
+            return;
         }
-        if prefixes.is_some() && !differences.is_empty() {
-            say(&format!("\n{} {version}\n{request}\n  {}", row.name, differences.join("\n  ")));
+        if self.prefixes.is_some() && !differences.is_empty() {
+            say(&format!("\n{name} {version}\n{request}\n  {}", differences.join("\n  ")));
         }
-        match (differences.is_empty(), excepted.contains_key(&row.name)) {
-            (true, false) => matched += 1,
-            (false, true) => excused += 1,
+        match (differences.is_empty(), self.excepted.contains_key(name)) {
+            (true, false) => self.matched += 1,
+            (false, true) => self.excused += 1,
             (true, true) => {
-                wrong.push(format!("{} {version}: matches now; remove the exception", row.name));
+                self.wrong.push(format!("{name} {version}: matches now; remove the exception"));
             }
             (false, false) => {
-                wrong.push(format!("{} {version}: {}", row.name, differences.join("; ")));
+                self.wrong.push(format!("{name} {version}: {}", differences.join("; ")));
             }
         }
     }
-    say(&format!(
-        "recorded exchanges of {version}: {matched} match, {excused} excepted, {skipped} skipped \
-         (the recording machine's own), {} wrong",
-        wrong.len()
-    ));
-    assert!(wrong.is_empty(), "{} rows:\n{}", wrong.len(), wrong.join("\n"));
+
+    fn end(self) {
+        let Self { version, matched, excused, skipped, wrong, .. } = self;
+        say(&format!(
+            "recorded exchanges of {version}: {matched} match, {excused} excepted, {skipped} \
+             skipped (the recording machine's own), {} wrong",
+            wrong.len()
+        ));
+        assert!(wrong.is_empty(), "{} rows:\n{}", wrong.len(), wrong.join("\n"));
+    }
+}
+
+async fn replay(version: &'static str, played: pve_sim::Version) {
+    let Some(rows) = rows(version) else { return };
+    let mut tally = Tally::new(version, &rows);
+    let mut player = play::Player::start(played, &rows).await;
+    for row in &rows {
+        let (request, differences) = player.play(row).await;
+        tally.count(row, &request, &differences);
+    }
+    tally.wrong.extend(player.contradictions());
+    tally.end();
 }
 
 #[tokio::test]

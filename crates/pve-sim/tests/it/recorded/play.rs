@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{Row, shape};
 use crate::support::{Answer, raw};
 
-const PASSWORD: &str = "recorded-password";
+pub const PASSWORD: &str = "recorded-password";
 
 /// Seconds since the epoch of a `Date` header of November 2026.
 fn seconds(date: &str) -> Option<u64> {
@@ -30,32 +30,40 @@ fn escape(text: &str) -> String {
 
 /// A simulator that answers, and what recorded names are called there.
 pub struct Player {
-    simulator: Simulator,
+    pub simulator: Simulator,
     ticket: String,
     csrf: String,
-    tokens: BTreeMap<&'static str, String>,
-    names: Vec<(String, String)>,
+    pub tokens: BTreeMap<&'static str, String>,
+    pub names: Vec<(String, String)>,
     /// The recorded time of the row before; 0 before the first.
     last: u64,
     /// Of programs that the guest agent runs.
     pids: BTreeMap<String, String>,
-    task_ids: Regex,
-    backups: Regex,
+    pub task_ids: Regex,
+    pub backups: Regex,
 }
 
 impl Player {
+    /// The machine of the recordings of 8.4 and 9.2, at the time of the first row.
     pub async fn start(version: Version, rows: &[Row]) -> Self {
-        let mut seed = Seed::from_toml(include_str!("machine.toml")).unwrap();
-        seed.version = version;
         let begun = rows.iter().find_map(|row| seconds(row.response.header("Date")?)).unwrap();
-        let clock = Arc::new(ManualClock::at(Duration::from_secs(begun)));
-        let builder = Simulator::builder().seed(seed).clock(clock);
-        let simulator = builder.start("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let player = Self::with(version, include_str!("machine.toml"), begun).await;
+        let simulator = &player.simulator;
         // 500 has no system on its disk; 505 is a clone of one that has.
         let agent = AgentBehaviour::Never;
         simulator.script_guest(500, Script { agent, ignores_acpi: true, ..Script::default() });
         let agent_after = Duration::from_secs(6);
         simulator.script_guest(505, Script { agent_after, ..Script::default() });
+        player
+    }
+
+    /// A machine after a description, at a time in seconds since the epoch.
+    pub async fn with(version: Version, machine: &str, begun: u64) -> Self {
+        let mut seed = Seed::from_toml(machine).unwrap();
+        seed.version = version;
+        let clock = Arc::new(ManualClock::at(Duration::from_secs(begun)));
+        let builder = Simulator::builder().seed(seed).clock(clock).check_answers();
+        let simulator = builder.start("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let client = crate::support::Client { simulator: simulator.clone(), auth: String::new() };
         let login = format!("username=root@pam&password={PASSWORD}");
         let data = client.post("/access/ticket", &login).await.data();
@@ -76,6 +84,11 @@ impl Player {
             )
             .unwrap(),
         }
+    }
+
+    /// Where answers contradicted the schema.
+    pub fn contradictions(&self) -> Vec<String> {
+        crate::answers::contradictions(&self.simulator)
     }
 
     /// Sends a row's request; answers the request as text, and what differs.
