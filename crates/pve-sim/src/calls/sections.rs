@@ -65,6 +65,9 @@ pub(crate) fn typed(world: &World, path: &str, name: &str, text: &str) -> Value 
     number.filter(Value::is_number).unwrap_or_else(|| json!(text))
 }
 
+/// Parameters that are about the call, not the object.
+const NOT_OPTIONS: &[&str] = &["digest", "delete", "node", "lock-token"];
+
 impl Spec {
     /// One object as the API shows it.
     pub fn show(&self, world: &World, id: &str, section: &Section) -> Value {
@@ -106,7 +109,7 @@ impl Spec {
         for (name, text) in &call.params.texts {
             if Some(name.as_str()) == self.kind {
                 section.kind.clone_from(text);
-            } else if name != self.id && !matches!(name.as_str(), "digest" | "delete" | "node") {
+            } else if name != self.id && !NOT_OPTIONS.contains(&name.as_str()) {
                 section.values.insert(name.clone(), text.clone());
             }
         }

@@ -56,11 +56,23 @@ pub(crate) fn scalar(value: &Value) -> Option<String> {
     }
 }
 
+/// Several values of a text that is a list (`content=iso&content=backup`): one text.
+fn list(parameter: &Parameter, value: &Value) -> Option<String> {
+    let Value::Array(items) = value else { return None };
+    match &parameter.format {
+        Some(Format::Named(format)) if format.ends_with("-list") => {
+            let items: Option<Vec<String>> = items.iter().map(scalar).collect();
+            items.map(|items| items.join(","))
+        }
+        _ => None,
+    }
+}
+
 fn value_of(parameter: &Parameter, name: &str, value: &Value) -> Result<(), String> {
     if parameter.kind == "array" {
         return Ok(());
     }
-    match scalar(value) {
+    match list(parameter, value).or_else(|| scalar(value)) {
         Some(text) => one(parameter, name, &text),
         None => Err(format!("type check ('{}') failed - got {}", parameter.kind, kind_of(value))),
     }

@@ -8,14 +8,33 @@ use super::{Parameter, check};
 /// [`print`]; the default key is stored under its real name.
 pub(crate) type Properties = BTreeMap<String, String>;
 
+/// A boolean inside a property string. Only there are words taken besides the
+/// digits; a parameter of its own must be `0` or `1`.
+pub(crate) fn boolean(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "on" | "yes" | "true" => Some(true),
+        "0" | "off" | "no" | "false" => Some(false),
+        _ => None,
+    }
+}
+
+/// The value as Proxmox keeps it: `1` and `0` for booleans.
+pub(crate) fn normal(definition: Option<&Parameter>, value: &str) -> String {
+    let flag = definition.filter(|definition| definition.kind == "boolean");
+    flag.and_then(|_| boolean(value))
+        .map_or_else(|| value.to_owned(), |flag| u8::from(flag).to_string())
+}
+
 /// Splits a property string into keys and values without checking the values.
-/// Key aliases (`virtio=MAC` for `model=virtio,macaddr=MAC`) are resolved.
+/// Key aliases (`virtio=MAC` for `model=virtio,macaddr=MAC`) are resolved, and
+/// booleans are normalised. A key that comes twice is an error.
 pub(crate) fn parse(
     keys: &BTreeMap<String, Parameter>,
     text: &str,
 ) -> Result<Properties, BTreeMap<String, String>> {
     let mut found = Properties::new();
     let mut errors = BTreeMap::new();
+    let twice = || "duplicate key in comma-separated list property".to_owned();
     let default =
         keys.iter().find(|(_, key)| key.default_key.is_some()).map(|(name, _)| name.clone());
     for part in text.split(',') {
@@ -25,13 +44,10 @@ pub(crate) fn parse(
         let Some((key, value)) = part.split_once('=') else {
             match &default {
                 Some(key) if !found.contains_key(key) => {
-                    found.insert(key.clone(), part.to_owned());
+                    found.insert(key.clone(), normal(keys.get(key), part));
                 }
                 Some(key) => {
-                    errors.insert(
-                        key.clone(),
-                        "duplicate key in comma-separated list property".into(),
-                    );
+                    errors.insert(key.clone(), twice());
                 }
                 None => {
                     errors.insert(
@@ -47,11 +63,16 @@ pub(crate) fn parse(
                 errors.insert(key.to_owned(), check::UNDEFINED.into());
             }
             Some(definition) => {
-                if let Some(real) = &definition.key_alias {
-                    found.insert(real.clone(), key.to_owned());
+                if let Some(real) = &definition.key_alias
+                    && found.insert(real.clone(), key.to_owned()).is_some()
+                {
+                    errors.insert(real.clone(), twice());
                 }
                 let name = definition.alias.as_deref().unwrap_or(key);
-                found.insert(name.to_owned(), value.to_owned());
+                let value = normal(keys.get(name), value);
+                if found.insert(name.to_owned(), value).is_some() {
+                    errors.insert(name.to_owned(), twice());
+                }
             }
         }
     }

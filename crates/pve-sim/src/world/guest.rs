@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::firewall::Firewall;
 use crate::machine::{DirectKernel, GuestSpec};
+use crate::schema::property::boolean;
 use crate::schema::{formats, split_index};
 
 /// What kind of guest a record is.
@@ -217,7 +218,10 @@ impl Guest {
     /// Whether the `agent` option enables the guest agent.
     pub fn agent_enabled(&self) -> bool {
         let text = self.config.get("agent").map_or("0", String::as_str);
-        text.split(',').any(|part| part == "1" || part == "enabled=1")
+        text.split(',').any(|part| match part.split_once('=') {
+            None => boolean(part) == Some(true),
+            Some((key, value)) => key == "enabled" && boolean(value) == Some(true),
+        })
     }
 
     /// Applies the changes that waited for a start.

@@ -76,6 +76,12 @@ pub(crate) struct World {
     pub consoles: std::collections::VecDeque<crate::calls::console::Console>,
     /// Whether changes of the virtual networks wait to be applied.
     pub sdn_pending: bool,
+    /// The token of the client that alone may change the virtual networks.
+    #[serde(default)]
+    pub sdn_lock: Option<String>,
+    /// The virtual networks as they were applied last.
+    #[serde(default)]
+    pub sdn_applied: sections::Sections,
     /// The bridges that virtual networks are.
     pub sdn_bridges: BTreeSet<String>,
     pub tasks: Tasks,
@@ -109,6 +115,8 @@ impl World {
             certificate: String::new(),
             consoles: std::collections::VecDeque::new(),
             sdn_pending: false,
+            sdn_lock: None,
+            sdn_applied: sections::Sections::default(),
             sdn_bridges: BTreeSet::new(),
             tasks: Tasks::default(),
             random: seed,

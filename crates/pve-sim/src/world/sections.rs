@@ -50,6 +50,18 @@ impl Sections {
         self.0.get_mut(file)?.remove(id)
     }
 
+    /// A copy of the files whose names begin with `prefix`.
+    pub fn part(&self, prefix: &str) -> Self {
+        let files = self.0.iter().filter(|(file, _)| file.starts_with(prefix));
+        Self(files.map(|(file, objects)| (file.clone(), objects.clone())).collect())
+    }
+
+    /// Puts the files whose names begin with `prefix` back to such a copy.
+    pub fn restore(&mut self, prefix: &str, part: &Self) {
+        self.0.retain(|file, _| !file.starts_with(prefix));
+        self.0.extend(part.0.clone());
+    }
+
     /// The digest of a file; that of the empty text when it holds nothing.
     pub fn digest(&self, file: &str) -> String {
         match self.0.get(file).filter(|objects| !objects.is_empty()) {

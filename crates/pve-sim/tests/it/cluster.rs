@@ -183,3 +183,29 @@ async fn replication_is_planned_between_nodes() {
     client.delete("/cluster/replication/9000-0").await.data();
     assert_eq!(client.get("/cluster/replication").await.data(), json!([]));
 }
+
+#[tokio::test]
+async fn who_holds_the_lock_alone_changes_virtual_networks_and_takes_changes_back() {
+    let client = start(builder().version(Version::V9_2)).await;
+    client.post("/cluster/sdn/zones", "zone=z1&type=simple").await.data();
+    assert_eq!(client.task("PUT", "/cluster/sdn", "").await, "OK");
+    let token = client.post("/cluster/sdn/lock", "").await.data();
+    let token = token.as_str().unwrap();
+    assert_eq!(client.post("/cluster/sdn/lock", "").await.status, 500);
+    assert_eq!(client.post("/cluster/sdn/zones", "zone=z2&type=simple").await.status, 500);
+    let mine = format!("lock-token={token}");
+    client.post("/cluster/sdn/zones", &format!("zone=z2&type=simple&{mine}")).await.data();
+    let zone = client.get("/cluster/sdn/zones/z2").await.data();
+    assert!(zone.get("lock-token").is_none(), "{zone}");
+    client.post("/cluster/sdn/rollback", &mine).await.data();
+    let zones = client.get("/cluster/sdn/zones").await.data();
+    assert_eq!(zones.as_array().unwrap().len(), 1, "{zones}");
+    assert_eq!(zones[0]["zone"], "z1");
+    client.post("/cluster/sdn/zones", "zone=z3&type=simple").await.data();
+    let pending = client.post("/cluster/sdn/lock", "").await;
+    assert_eq!(pending.line(), "500 configuration contains pending changes");
+    client.post("/cluster/sdn/lock", "allow-pending=1").await.data();
+    client.delete("/cluster/sdn/lock?force=1").await.data();
+    let old = start(builder().version(Version::V8_4)).await;
+    assert_eq!(old.post("/cluster/sdn/lock", "").await.status, 501);
+}

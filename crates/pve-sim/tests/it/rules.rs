@@ -362,3 +362,49 @@ async fn a_guest_on_shared_storage_moves_between_nodes() {
     assert_eq!(client.get("/nodes/pve2/qemu/500/config").await.status, 200);
     assert_eq!(client.get("/nodes/pve1/qemu/500/config").await.status, 500);
 }
+
+#[tokio::test]
+async fn booleans_in_property_strings_may_be_words_and_are_stored_as_digits() {
+    let client = with_guest().await;
+    let config = "/nodes/pve1/qemu/500/config";
+    let body = "net1=virtio,bridge%3Dvmbr0,firewall%3Dyes,link_down%3DFalse&agent=enabled%3Dtrue&scsi5=local:1,ssd%3DTrue,backup%3Dno,discard%3Don";
+    client.put(config, body).await.data();
+    let stored = client.config(500).await;
+    let net = stored["net1"].as_str().unwrap();
+    assert!(net.ends_with(",bridge=vmbr0,firewall=1,link_down=0"), "{net}");
+    let disk = stored["scsi5"].as_str().unwrap();
+    assert!(disk.ends_with(",backup=0,discard=on,size=1G,ssd=1"), "{disk}");
+    let bad = client.put(config, "net1=virtio,bridge%3Dvmbr0,firewall%3Dperhaps").await;
+    assert!(bad.error("net1").contains("type check ('boolean') failed - got 'perhaps'"));
+    let twice = client.put(config, "net1=virtio,bridge%3Dvmbr0,bridge%3Dvmbr1").await;
+    assert!(twice.error("net1").contains("duplicate key in comma-separated list property"));
+    assert!(client.put(config, "onboot=yes").await.error("onboot").contains("got 'yes'"));
+}
+
+#[tokio::test]
+async fn a_cd_has_the_size_of_its_image() {
+    let client = with_guest().await;
+    let local = "/nodes/pve1/storage/local";
+    let made = client
+        .post(&format!("{local}/content"), "vmid=500&filename=vm-500-disk-9.raw&size=3G")
+        .await;
+    let volume = made.data();
+    let volume = volume.as_str().unwrap();
+    let body = format!("ide0={volume},media%3Dcdrom");
+    client.put("/nodes/pve1/qemu/500/config", &body).await.data();
+    let stored = client.config(500).await;
+    assert_eq!(stored["ide0"], format!("{volume},media=cdrom,size=3G"));
+}
+
+#[tokio::test]
+async fn a_list_may_be_given_as_one_text_or_as_several_values() {
+    let client = with_guest().await;
+    let body = "storage=two&type=dir&path=/srv/two&content=iso&content=backup&nodes=pve1";
+    client.post("/storage", body).await.data();
+    let content = client.get("/storage/two").await.data()["content"].clone();
+    let mut content: Vec<&str> = content.as_str().unwrap().split(',').collect();
+    content.sort_unstable();
+    assert_eq!(content, ["backup", "iso"]);
+    let bad = client.post("/storage", "storage=three&type=dir&path=/a&path=/b&content=iso").await;
+    assert_eq!(bad.error("path"), "type check ('string') failed - got ARRAY");
+}

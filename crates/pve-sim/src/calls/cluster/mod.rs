@@ -20,6 +20,7 @@ mod options;
 mod replication;
 mod resources;
 mod sdn;
+mod sdn_lock;
 mod status;
 
 pub(crate) use replication::of_node as replication_of_node;
@@ -45,6 +46,7 @@ pub(crate) fn handler(verb: &str, path: &str) -> Option<Plain> {
         metrics::handler,
         notifications::handler,
         sdn::handler,
+        sdn_lock::handler,
         acme::handler,
     ];
     files.iter().find_map(|handler| handler(verb, rest))

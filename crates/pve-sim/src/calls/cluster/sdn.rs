@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::directory;
+use super::{directory, sdn_lock};
 use crate::calls::Plain;
 use crate::calls::sections::{Act, Spec};
 use crate::engine::Call;
@@ -165,6 +165,7 @@ fn changed(
     call: &mut Call<'_>,
     run: fn(&mut Call<'_>) -> Result<Value, Fail>,
 ) -> Result<Value, Fail> {
+    sdn_lock::check(call)?;
     let done = run(call)?;
     call.world.sdn_pending = true;
     Ok(done)
@@ -305,10 +306,13 @@ impl Work for Apply {
         }
         world.sdn_bridges = vnets.into_iter().collect();
         world.sdn_pending = false;
+        world.sdn_applied = world.sections.part("sdn/");
         Ok(Step::Done)
     }
 }
 
 fn apply(call: &mut Call<'_>) -> Result<Value, Fail> {
+    sdn_lock::check(call)?;
+    sdn_lock::release(call);
     Ok(call.task_on(&call.world.entry.clone(), "reloadnetworkall", "", Apply))
 }

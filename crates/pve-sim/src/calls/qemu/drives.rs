@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::Call;
 use crate::fail::Fail;
-use crate::schema::Version;
+use crate::schema::{Table, Version, property};
 use crate::tasks::Op;
 use crate::world::World;
 use crate::world::guest::{Drive, parse_size, print_size};
@@ -42,6 +42,13 @@ impl Plan {
 /// Checks a disk option. Errors are those that Proxmox gives before any task.
 pub(crate) fn plan(call: &Call<'_>, device: &str, text: &str) -> Result<Plan, Fail> {
     let mut drive = Drive::parse(text);
+    let method = Table::of(call.world.version).method("PUT", "/nodes/{node}/qemu/{vmid}/config");
+    let parameter = method.and_then(|method| method.parameter(device));
+    if let Some(keys) = parameter.and_then(|parameter| parameter.keys()) {
+        for (key, value) in &mut drive.options {
+            *value = property::normal(keys.get(key), value);
+        }
+    }
     let import = drive.options.remove("import-from");
     let keep = Plan { device: device.to_owned(), drive: drive.clone(), make: None };
     if matches!(drive.volume.as_str(), "none" | "cdrom") {
@@ -160,7 +167,7 @@ pub(crate) fn make(
     for plan in plans {
         let mut drive = plan.drive.clone();
         let Some((storage_id, source, bytes, format)) = &plan.make else {
-            if !drive.is_cdrom()
+            if !drive.is_cloudinit()
                 && !drive.options.contains_key("size")
                 && let Some(key) = world.key_of(node, &drive.volume)
                 && let Some(volume) = world.volumes.get(&key)
