@@ -36,6 +36,9 @@ impl fmt::Debug for ConsoleStream {
 impl ConsoleStream {
     pub(super) async fn new(connection: Upgraded) -> Self {
         let config = WebSocketConfig::default()
+            // What is typed is sent at once: nobody flushes a console before
+            // waiting for its echo.
+            .write_buffer_size(0)
             .max_message_size(Some(LARGEST_MESSAGE))
             .max_frame_size(Some(LARGEST_MESSAGE));
         let socket = WebSocketStream::from_raw_socket(connection, Role::Client, Some(config)).await;
@@ -45,6 +48,9 @@ impl ConsoleStream {
     /// Waits until there is something to read; false at the end.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         while self.unread.is_empty() {
+            // What the connection could not take yet goes out while we wait;
+            // whether it is broken, the reading says.
+            let _ = Pin::new(&mut self.socket).poll_flush(cx);
             match ready!(Pin::new(&mut self.socket).poll_next(cx)) {
                 None | Some(Ok(Message::Close(_))) => return Poll::Ready(Ok(false)),
                 Some(Ok(Message::Binary(bytes))) => self.unread = bytes,
