@@ -16,8 +16,23 @@
 //! # }
 //! ```
 //!
-//! The rights are those of the API's schema, and of `pve-behaviour` where a rule
-//! stands only in prose there. A right on a path says nothing about what is in
+//! Where the rules come from:
+//!
+//! - The API's schemas of 8.4 and 9.2, where they hold a rule that a machine can
+//!   read; a test compares them. That is so for power, snapshots, templates,
+//!   deletion, migration, consoles, growing disks, cloud-init, the firewall,
+//!   the agent and the monitor, storages, nodes, pools and high availability,
+//!   and for `VM.Clone` and `VM.Allocate` of a clone.
+//! - Observed on 8.4 and 9.2, where the schema only has prose: the privilege of
+//!   each group of options (`VM.Config.…`), `VM.Allocate` on guest or pool, and
+//!   `Datastore.AllocateSpace` on each storage of a new disk.
+//! - From memory, seen on no server: `SDN.Use` on bridges since release 8; what
+//!   a restore, a backup and moving a disk need of storages; that a container
+//!   is made with the options of [`Operation::CreateContainer`]; and everything
+//!   about 7.4, which is taken to be as 8.4, without `SDN.Use` and
+//!   `Sys.AccessNetwork`.
+//!
+//! A right on a path says nothing about what is in
 //! the way for other reasons: `root@pam` alone may set some options, whatever
 //! the rights of others are.
 

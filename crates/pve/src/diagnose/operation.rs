@@ -191,7 +191,8 @@ impl Rules<'_> {
         paths.iter().map(|path| any(std::slice::from_ref(path), privileges)).collect()
     }
 
-    /// Rights on bridges are checked since release 8, which has the privilege.
+    /// Rights on bridges are checked since release 8, which has the privilege
+    /// (from memory).
     fn networks(&self) -> Vec<Need> {
         let paths = if self.major >= 8 { self.scope.network_paths() } else { Vec::new() };
         paths.iter().map(|path| one(path, "SDN.Use")).collect()
@@ -245,7 +246,7 @@ impl Rules<'_> {
         std::iter::once(self.guest(privileges)).chain(more).collect()
     }
 
-    /// Into a running guest. Release 9 has privileges of its own for the agent,
+    /// Into a running guest. 7.4 is taken to be as 8.4. Release 9 has privileges of its own for the agent,
     /// and no `VM.Monitor`; the other release's names are refused in roles.
     fn inside(&self, operation: Operation) -> Vec<Need> {
         if self.major <= 8 {
@@ -287,7 +288,8 @@ impl Rules<'_> {
         }
     }
 
-    /// Requests from a node to anywhere. Release 8 has a privilege for it.
+    /// Requests from a node to anywhere. Release 8 has a privilege for it; that
+    /// 7.4 has none is from memory.
     fn outward(&self, node: &str) -> Need {
         let grant = |path: &str, privilege| Grant { path: path.to_owned(), privilege };
         let mut alternatives = Vec::new();
