@@ -65,6 +65,25 @@ async fn containers_send_what_the_contract_says() {
 }
 
 #[tokio::test]
+async fn a_mount_point_is_given_to_another_container() {
+    for version in RELEASES {
+        let lab = Lab::start(version).await;
+        let mut one = container(&lab).await;
+        let options = [("ostemplate", TEMPLATE), ("rootfs", "tank:1"), ("hostname", "b")];
+        let mut other = Container::create(&lab.client, "pve1", id(801), options).await.unwrap();
+        let point = MountPoint::new(device("mp0"), "tank", DiskSize::from_gib(1), "/srv").unwrap();
+        one.attach(&point).await.unwrap();
+        one.reassign_volume("mp0", other.vmid(), "mp2").await.unwrap();
+        assert!(one.mount_points().unwrap().is_empty());
+        other.reload().await.unwrap();
+        let points = other.mount_points().unwrap();
+        assert_eq!((points.len(), points[0].path()), (1, Some("/srv")));
+        assert_eq!(points[0].id().to_string(), "mp2");
+        assert!(points[0].volid().unwrap().contains("-801-disk-"), "{points:?}");
+    }
+}
+
+#[tokio::test]
 async fn mount_points_are_attached_grown_moved_and_removed() {
     for version in RELEASES {
         let lab = Lab::start(version).await;

@@ -1,6 +1,8 @@
 //! The examples of the library's documentation do what they say.
 
-use pve::models::{HaGroup, HaResource, HaRule, Server, Storage, Task};
+use pve::models::{
+    ConsoleKind, Firewall, HaGroup, HaResource, HaRule, Network, Server, Storage, Task,
+};
 use serde_json::Value;
 
 use super::support::{Lab, RELEASES, id};
@@ -14,15 +16,30 @@ mod backups;
 #[path = "../../../../pve/examples/connect.rs"]
 #[allow(dead_code)]
 mod connect;
+#[path = "../../../../pve/examples/console.rs"]
+#[allow(dead_code)]
+mod console;
 #[path = "../../../../pve/examples/containers.rs"]
 #[allow(dead_code)]
 mod containers;
 #[path = "../../../../pve/examples/copies.rs"]
 #[allow(dead_code)]
 mod copies;
+#[path = "../../../../pve/examples/firewalls.rs"]
+#[allow(dead_code)]
+mod firewalls;
 #[path = "../../../../pve/examples/identity.rs"]
 #[allow(dead_code)]
 mod identity;
+#[path = "../../../../pve/examples/inside.rs"]
+#[allow(dead_code)]
+mod inside;
+#[path = "../../../../pve/examples/networks.rs"]
+#[allow(dead_code)]
+mod networks;
+#[path = "../../../../pve/examples/nodes.rs"]
+#[allow(dead_code)]
+mod nodes;
 #[path = "../../../../pve/examples/pools.rs"]
 #[allow(dead_code)]
 mod pools;
@@ -35,6 +52,18 @@ mod storages;
 #[path = "../../../../pve/examples/tasks.rs"]
 #[allow(dead_code)]
 mod tasks;
+
+#[test]
+fn every_example_is_run_here() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../pve/examples");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let names = files.filter(|path| path.extension().is_some_and(|ending| ending == "rs"));
+    let this = include_str!("examples.rs");
+    for path in names {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        assert!(this.contains(&format!(" {name}::")), "{name} is run by no test");
+    }
+}
 
 #[tokio::test]
 async fn servers_are_made_changed_and_switched() {
@@ -237,5 +266,96 @@ async fn machines_come_back_from_backups() {
         assert_eq!(lab.guest(new)["config"]["name"], old["name"]);
         assert!(backup.destroy().await.is_err(), "it is protected");
         assert!(lab.volumes().contains(&format!("pve1/{}", backup.volid())));
+    }
+}
+
+#[tokio::test]
+async fn nodes_say_how_they_do() {
+    for version in RELEASES {
+        let lab = Lab::start(version).await;
+        lab.simulator.change(&pve_sim::Change::NodeOnline("pve2".into(), false));
+        let lines = nodes::run(&lab.client).await.unwrap();
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(lines[0].starts_with("pve1: ") && lines[0].contains(" MiB, load at most "));
+        assert_eq!(lines[1], "pve2: offline");
+    }
+}
+
+#[tokio::test]
+async fn networks_are_written_down_and_put_in_force() {
+    for version in RELEASES {
+        let lab = Lab::start(version).await;
+        let bridges = async || {
+            let all = Network::all(&lab.client, "pve1", Some("any_bridge")).await.unwrap();
+            all.iter().map(|network| network.iface().to_owned()).collect::<Vec<_>>()
+        };
+        let before = bridges().await;
+        networks::add_bridge(&lab.client, "pve1", "vmbr99").await.unwrap();
+        let bridge = Network::get(&lab.client, "pve1", "vmbr99").await.unwrap().unwrap();
+        assert_eq!(bridge.cidr(), Some("10.99.0.1/24"));
+        assert!(bridges().await.contains(&"vmbr99".to_owned()));
+        networks::remove_bridge(&lab.client, "pve1", "vmbr99").await.unwrap();
+        assert!(Network::get(&lab.client, "pve1", "vmbr99").await.unwrap().is_none());
+        assert_eq!(bridges().await, before);
+    }
+}
+
+#[tokio::test]
+async fn firewalls_let_in_what_a_rule_says() {
+    for version in RELEASES {
+        let lab = Lab::start(version).await;
+        firewalls::names(&lab.client).await.unwrap();
+        let server = Server::find(&lab.client, id(500)).await.unwrap().unwrap();
+        firewalls::protect(&server).await.unwrap();
+
+        let cluster = Firewall::of_cluster(&lab.client);
+        let alias = cluster.aliases().await.unwrap().remove(0);
+        assert_eq!((alias.name.as_str(), alias.cidr.as_str()), ("office", "192.0.2.0/24"));
+        assert_eq!(cluster.ip_set("admins").await.unwrap()[0].cidr, "192.0.2.17");
+        let rule = server.firewall().rules().list().await.unwrap().remove(0);
+        assert_eq!((rule.kind.as_str(), rule.macro_name.as_deref()), ("in", Some("SSH")));
+        let options = server.firewall().options().await.unwrap();
+        assert_eq!(options.values["policy_in"], "DROP");
+    }
+}
+
+#[tokio::test]
+async fn a_console_is_opened_and_connected_to() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    for version in RELEASES {
+        let lab = Lab::start(version).await;
+        // Websockets take a log-in, never a token.
+        let auth = pve::Auth::ticket("root@pam", "secret-of-root".to_owned());
+        let client = super::support::connect(&lab.simulator, auth);
+        let mut server = Server::find(&client, id(500)).await.unwrap().unwrap();
+        let console = console::run(&mut server).await.unwrap();
+        assert_eq!(console.kind(), ConsoleKind::Vnc);
+        let ticket = console.ticket().unwrap();
+        let mut stream = server.consoles().connect(ticket.port, &ticket.ticket).await.unwrap();
+        let mut greeting = [0; 12];
+        stream.read_exact(&mut greeting).await.unwrap();
+        assert_eq!(&greeting, b"RFB 003.008\n");
+        // The simulator has no screen: it gives back what it gets.
+        stream.write_all(b"hello").await.unwrap();
+        let mut echo = [0; 5];
+        stream.read_exact(&mut echo).await.unwrap();
+        assert_eq!(&echo, b"hello");
+    }
+}
+
+#[tokio::test]
+async fn guests_are_prepared_and_looked_into() {
+    for version in RELEASES {
+        let lab = Lab::start(version).await;
+        let mut server = Server::find(&lab.client, id(500)).await.unwrap().unwrap();
+        let document = inside::prepare(&mut server, "local").await.unwrap();
+        assert!(document.contains("user: alice") && document.contains("AAAAC3"), "{document}");
+        assert_eq!(lab.guest(500)["config"]["ipconfig0"], "ip=10.0.0.9/24,gw=10.0.0.1");
+        server.start().await.unwrap();
+        let lines = inside::look(&server).await.unwrap();
+        assert!(lines[0].contains("Debian"), "{lines:?}");
+        assert!(lines.iter().any(|line| line.starts_with("eth0: 10.")), "{lines:?}");
+        assert_eq!(lines.last().unwrap().trim(), "hello");
     }
 }

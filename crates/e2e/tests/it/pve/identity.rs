@@ -1,6 +1,7 @@
 //! Users, groups, roles, tokens, access control, realms.
 
 use pve::Auth;
+use pve::access::SyncRequest;
 use pve::error::Kind;
 use pve::models::{
     Acl, AclSubject, Domain, Group, Permissions, Role, Token, TokenOptions, User, UserOptions,
@@ -138,6 +139,15 @@ async fn a_token_opens_what_it_was_given_until_it_is_destroyed() {
         assert!(!token.is_privilege_separated());
         assert_eq!(pve::models::Server::all(&mine).await.unwrap().len(), 2);
         assert_eq!(user.tokens().await.unwrap().len(), 1);
+        let renewed = token.regenerate().await;
+        if version == pve_sim::Version::V9_2 {
+            assert!(matches!(mine.nodes().await, Err(pve::Error::Unauthenticated(_))), "the old");
+            let new = connect(&lab.simulator, renewed.unwrap().auth());
+            assert_eq!(new.nodes().await.unwrap().len(), 2);
+        } else {
+            let error = renewed.unwrap_err();
+            assert!(error.to_string().contains("regenerate"), "{error}");
+        }
         token.destroy().await.unwrap();
         assert!(Token::get(client, "dave@pve", "ci").await.unwrap().is_none());
         let error = mine.nodes().await.unwrap_err();
@@ -161,6 +171,12 @@ async fn realms_are_made_changed_and_deleted() {
         assert_eq!(domain.comment(), Some("the directory"));
         let server = domain.attributes().text("server1");
         assert_eq!(server.as_deref(), Some("ldap.example.org"));
+        let users = SyncRequest::new().scope("users").dry_run(true);
+        let task = domain.sync(&users).begin().await.unwrap().unwrap();
+        assert_eq!((task.upid().kind(), task.upid().id()), ("auth-realm-sync", "ldap1-test"));
+        domain.sync(&SyncRequest::new().scope("both")).await.unwrap();
+        let pve = Domain::get(client, "pve").await.unwrap().unwrap();
+        assert!(pve.sync(&users).await.is_err(), "it has no directory");
         let mut kinds: Vec<String> = Vec::new();
         for domain in Domain::all(client).await.unwrap() {
             kinds.push(domain.kind().to_owned());

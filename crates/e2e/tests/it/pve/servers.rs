@@ -68,6 +68,15 @@ async fn disks_are_attached_grown_moved_and_removed() {
         assert!(!lab.volumes().contains(&moved));
 
         server.attach(&disk).await.unwrap();
+        let mut other =
+            Server::create(&lab.client, "pve1", id(501), [("name", "b")]).await.unwrap();
+        server.reassign_disk(&name, other.vmid(), "scsi3").await.unwrap();
+        assert!(server.disk(&name).unwrap().is_none());
+        other.reload().await.unwrap();
+        let given = other.disk("scsi3").unwrap().unwrap();
+        assert!(given.volid().unwrap().contains("vm-501-disk-"), "{given}");
+
+        server.attach(&disk).await.unwrap();
         let before = lab.volumes().len();
         server.remove(&name).await.unwrap();
         assert_eq!(lab.volumes().len(), before - 1);

@@ -7,7 +7,7 @@ use crate::models::device::next_device;
 use crate::models::{Controller, DeviceId, Disk, MountPoint, Nic, Operation, Release};
 use crate::property::PropertyError;
 use crate::qemu::ConfigChange;
-use crate::{Error, ParamValue, Params};
+use crate::{Error, ParamValue, Params, VmId};
 
 /// The buses that disks hang on.
 const BUSES: [Controller; 4] =
@@ -171,6 +171,14 @@ impl Guest<Qemu> {
         self.operation(Method::POST, "move_disk", params.and(options.params()))
     }
 
+    /// Gives a disk to another machine, which stands on the same node: there it
+    /// is `place` (`scsi1`). Since release 7.
+    pub fn reassign_disk(&mut self, disk: &str, target: VmId, place: &str) -> Operation<'_> {
+        let params = Params::new().set("disk", disk);
+        let params = params.set("target-vmid", target).set("target-disk", place);
+        self.operation(Method::POST, "move_disk", params)
+    }
+
     /// Takes several disks off; `force` deletes their volumes.
     pub fn unlink(&mut self, disks: &[&str], force: bool) -> Operation<'_> {
         let params =
@@ -213,5 +221,13 @@ impl Guest<Lxc> {
     ) -> Operation<'_> {
         let params = Params::new().set("volume", volume).set("storage", storage);
         self.operation(Method::POST, "move_volume", params.and(options.params()))
+    }
+
+    /// Gives a mount point to another container, which stands on the same node:
+    /// there it is `place` (`mp1`). Since release 7.
+    pub fn reassign_volume(&mut self, volume: &str, target: VmId, place: &str) -> Operation<'_> {
+        let params = Params::new().set("volume", volume);
+        let params = params.set("target-vmid", target).set("target-volume", place);
+        self.operation(Method::POST, "move_volume", params)
     }
 }

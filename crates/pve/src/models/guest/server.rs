@@ -2,7 +2,8 @@
 
 use super::{Guest, Lxc, Qemu};
 use crate::lxc::LxcInterface;
-use crate::qemu::GuestAgent;
+use crate::models::wait::{Pauses, Polling};
+use crate::qemu::{ExecStatus, GuestAgent};
 use crate::{Error, Params};
 
 /// One of cloud-init's documents that Proxmox makes.
@@ -22,6 +23,41 @@ impl Guest<Qemu> {
     /// [`Error::is_agent_not_running`].
     pub fn agent(&self) -> GuestAgent {
         self.requests().agent()
+    }
+
+    /// Waits until the agent answers: until the guest has booted, that is.
+    ///
+    /// # Errors
+    /// As [`Client::request`](crate::Client::request); [`Error::TimedOut`].
+    pub async fn wait_for_agent(&self, policy: &Polling) -> Result<(), Error> {
+        let agent = self.agent();
+        let mut pauses = Pauses::new(&self.client, policy);
+        loop {
+            match agent.ping().await {
+                Err(error) if error.is_agent_not_running() => {}
+                answered => return answered,
+            }
+            pauses.next(&format!("the agent of guest {}", self.vmid)).await?;
+        }
+    }
+
+    /// Runs a program with arguments inside, without a shell, and waits for its
+    /// end. `policy` says how long; the program goes on when that is over.
+    ///
+    /// # Errors
+    /// As [`GuestAgent::exec`]; [`Error::TimedOut`]. What the program itself
+    /// answers is no error.
+    pub async fn run(&self, command: &[&str], policy: &Polling) -> Result<ExecStatus, Error> {
+        let agent = self.agent();
+        let pid = agent.exec(command, None).await?;
+        let mut pauses = Pauses::new(&self.client, policy);
+        loop {
+            let status = agent.exec_status(pid).await?;
+            if status.exited {
+                return Ok(status);
+            }
+            pauses.next(&format!("process {pid} in guest {}", self.vmid)).await?;
+        }
     }
 
     /// Its calls.

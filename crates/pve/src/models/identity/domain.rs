@@ -3,9 +3,10 @@
 use serde::Deserialize;
 
 use super::found;
+use crate::access::SyncRequest;
 use crate::lenient::{self, List};
-use crate::models::Attributes;
 use crate::models::attributes::Read;
+use crate::models::{Attributes, Operation};
 use crate::resource::Resource;
 use crate::{Client, Error, Params};
 
@@ -124,6 +125,14 @@ impl Domain {
     pub async fn update(&mut self, options: impl Into<Params>) -> Result<(), Error> {
         domains(&self.client).join(&self.realm).put(options).await?;
         self.reload().await
+    }
+
+    /// Takes over users and groups from the realm's directory (`ldap`, `ad`).
+    pub fn sync(&self, request: &SyncRequest) -> Operation<'static> {
+        let domain = self.client.access().domain(&self.realm);
+        let request = request.clone();
+        let begin = async move { domain.sync(&request).await };
+        Operation::new(&self.client, begin, || async { Ok(()) })
     }
 
     /// Deletes it with its users.

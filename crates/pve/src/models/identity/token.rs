@@ -70,6 +70,12 @@ impl NewToken {
     }
 }
 
+/// The part of an answer that holds a new secret.
+#[derive(Deserialize)]
+struct Made {
+    value: String,
+}
+
 fn tokens(client: &Client, user: &str) -> Resource {
     Resource::new(client, "access/users").join(user).sub("token")
 }
@@ -116,10 +122,6 @@ impl Token {
         name: &str,
         options: &TokenOptions,
     ) -> Result<NewToken, Error> {
-        #[derive(Deserialize)]
-        struct Made {
-            value: String,
-        }
         let params = Params::from(options);
         let made: Made = tokens(client, user).join(name).post(params).await?.data()?;
         let token = Self::load(client, user, name).await?;
@@ -172,6 +174,20 @@ impl Token {
     pub async fn update(&mut self, options: &TokenOptions) -> Result<(), Error> {
         tokens(&self.client, &self.user).join(&self.name).put(Params::from(options)).await?;
         self.reload().await
+    }
+
+    /// Gives it a new secret; the old one opens nothing any more. Since
+    /// release 9.
+    ///
+    /// # Errors
+    /// As [`Client::request`]; [`Error::is_not_found`]. Releases before 9 refuse
+    /// the parameter.
+    pub async fn regenerate(&mut self) -> Result<NewToken, Error> {
+        let params = Params::new().set("regenerate", true);
+        let place = tokens(&self.client, &self.user).join(&self.name);
+        let made: Made = place.put(params).await?.data()?;
+        self.reload().await?;
+        Ok(NewToken { token: self.clone(), secret: made.value.into() })
     }
 
     /// Deletes it: from now on it opens nothing.
