@@ -155,7 +155,7 @@ async fn a_virtual_network_is_a_bridge_once_it_is_applied() {
     client.post("/cluster/sdn/zones", "zone=z1&type=simple").await.data();
     client.post("/cluster/sdn/vnets", "vnet=net1&zone=z1&tag=5").await.data();
     client
-        .post("/cluster/sdn/vnets/net1/subnets", "subnet=10.5.0.0/24&type=subnet&gateway=10.5.0.1")
+        .post("/cluster/sdn/vnets/net1/subnets", "subnet=10.5.0.0/24&type=subnet&gateway=10.5.0.1&dhcp-range=start-address%3D10.5.0.5,end-address%3D10.5.0.9")
         .await
         .data();
     let used = client.delete("/cluster/sdn/zones/z1").await;
@@ -168,7 +168,14 @@ async fn a_virtual_network_is_a_bridge_once_it_is_applied() {
     assert_eq!(client.task("PUT", "/cluster/sdn", "").await, "OK");
     assert!(has_bridge().await);
     let subnets = client.get("/cluster/sdn/vnets/net1/subnets").await.data();
-    assert_eq!(subnets[0]["subnet"], "z1-10.5.0.0-24");
+    assert_eq!(
+        (&subnets[0]["subnet"], &subnets[0]["id"]),
+        (&json!("z1-10.5.0.0-24"), &json!("z1-10.5.0.0-24"))
+    );
+    let range = json!([{"start-address": "10.5.0.5", "end-address": "10.5.0.9"}]);
+    assert_eq!(subnets[0]["dhcp-range"], range);
+    let one = client.get("/cluster/sdn/vnets/net1/subnets/z1-10.5.0.0-24").await.data();
+    assert_eq!(one, subnets[0]);
 }
 
 #[tokio::test]

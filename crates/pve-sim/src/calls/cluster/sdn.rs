@@ -2,7 +2,7 @@
 //! management and name services. Changes are pending until they are applied;
 //! a virtual network is then a bridge of every node.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{directory, sdn_lock};
 use crate::calls::Plain;
@@ -24,7 +24,7 @@ pub(super) fn handler(verb: &str, path: &str) -> Option<Plain> {
         ("PUT", "") => apply,
         ("GET", "/vnets/{vnet}/subnets") => subnets,
         ("POST", "/vnets/{vnet}/subnets") => create_subnet,
-        ("GET", "/vnets/{vnet}/subnets/{subnet}") => |call| SUBNETS.read(call),
+        ("GET", "/vnets/{vnet}/subnets/{subnet}") => subnet,
         ("PUT", "/vnets/{vnet}/subnets/{subnet}") => {
             |call| changed(call, |call| SUBNETS.update(call))
         }
@@ -264,7 +264,23 @@ fn subnets(call: &mut Call<'_>) -> Result<Value, Fail> {
     let all = world.sections.all(SUBNETS.file);
     let of_vnet =
         all.filter(|(_, section)| section.values.get("vnet").is_some_and(|own| own == vnet));
-    Ok(of_vnet.map(|(id, section)| SUBNETS.show(world, id, section)).collect())
+    Ok(of_vnet.map(|(id, section)| show_subnet(SUBNETS.show(world, id, section))).collect())
+}
+
+fn subnet(call: &mut Call<'_>) -> Result<Value, Fail> {
+    SUBNETS.read(call).map(show_subnet)
+}
+
+/// A subnet has its id twice, and its address ranges in parts, if it has any.
+fn show_subnet(mut row: Value) -> Value {
+    row["id"] = row["subnet"].clone();
+    let ranges = row["dhcp-range"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let parts = |text: &str| -> Map<String, Value> {
+        let pairs = text.split(',').filter_map(|part| part.split_once('='));
+        pairs.map(|(key, value)| (key.to_owned(), json!(value))).collect()
+    };
+    row["dhcp-range"] = ranges.map(parts).collect::<Vec<_>>().into();
+    row
 }
 
 /// A subnet's id is its zone and the network, with `-` for `/`.
