@@ -155,6 +155,10 @@ pub(crate) trait Work: Send {
         Vec::new()
     }
 
+    /// What the worker takes back even when it fails half way, by an error and
+    /// not by being killed. Most leave what they had begun.
+    fn abandon(&mut self, _world: &mut World) {}
+
     /// The exit text after `DELETE /tasks/…`.
     fn stopped_text(&self) -> &'static str {
         "unexpected status"

@@ -168,6 +168,7 @@ impl Engine {
             Some(TaskFault::FailBefore(text)) => return Due::Fails(work, text.clone()),
             Some(TaskFault::FailPartly(text)) => {
                 world.tasks.end(number, now, text.clone());
+                work.abandon(&mut world);
                 return Due::Abandoned(work.locks());
             }
             _ => {}

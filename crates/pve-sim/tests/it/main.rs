@@ -4,6 +4,7 @@
 mod access;
 mod answers;
 mod backup;
+mod changes;
 mod cluster;
 mod consoles;
 mod faults;

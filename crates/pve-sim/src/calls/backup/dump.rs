@@ -37,7 +37,7 @@ pub(super) fn dump(call: &mut Call<'_>) -> Result<Value, Fail> {
     if selection.elsewhere {
         return Ok(json!("OK"));
     }
-    let keep = call.params.get("prune-backups").map(prune::Keep::parse);
+    let keep = prune::rules(call, &storage);
     let remove = call.params.get("remove") != Some("0");
     let settings = Settings {
         storage,

@@ -38,12 +38,13 @@ pub(crate) fn handler(verb: &str, path: &str) -> Option<Plain> {
 fn defaults(call: &mut Call<'_>) -> Result<Value, Fail> {
     let storage = call.params.get("storage").unwrap_or("local");
     let found = call.world.storage_on(call.params.node(), storage)?;
+    let rules = found.options.get("prune-backups").map_or(prune::KEEP_ALL, String::as_str);
     let mut row = json!({
         "all": 0, "bwlimit": 0, "compress": "0", "dumpdir": format!("{}/dump", found.path()),
         "fleecing": {"enabled": 0}, "ionice": 7, "lockwait": 180, "mailnotification": "always",
         "mode": "snapshot", "notification-mode": "auto",
         "performance": {"max-workers": 16, "pbs-entries-max": 1_048_576}, "pigz": 0,
-        "prune-backups": "keep-all=1", "quiet": 0, "remove": 1, "stdexcludes": 1, "stop": 0,
+        "prune-backups": rules, "quiet": 0, "remove": 1, "stdexcludes": 1, "stop": 0,
         "stopwait": 10, "storage": storage, "zstd": 1,
     });
     if call.world.version == Version::V8_4 {

@@ -164,15 +164,22 @@ fn group(call: &Call<'_>) -> Group {
     Group { kind, vmid }
 }
 
-fn keep(call: &Call<'_>) -> Keep {
-    call.params.get("prune-backups").map(Keep::parse).unwrap_or_default()
+/// The rules of a call: those that it gives, or else those of the storage.
+pub(super) fn rules(call: &Call<'_>, storage: &str) -> Option<Keep> {
+    let of_storage = call.world.storages.get(storage)?.options.get("prune-backups");
+    let text = call.params.get("prune-backups").or(of_storage.map(String::as_str))?;
+    (text != KEEP_ALL).then(|| Keep::parse(text))
 }
+
+/// The rules of a storage that keeps everything.
+pub(super) const KEEP_ALL: &str = "keep-all=1";
 
 /// `GET …/prunebackups`
 pub(super) fn preview(call: &mut Call<'_>) -> Result<Value, Fail> {
     let (node, storage) = (call.params.node(), call.params.text("storage"));
     call.world.storage_on(node, storage)?;
-    let marks = marked(call.world, node, storage, &keep(call), group(call));
+    let marks =
+        marked(call.world, node, storage, &rules(call, storage).unwrap_or_default(), group(call));
     let row = |(key, mark): (Key, &str)| {
         let volume = call.world.volumes.get(&key)?;
         let kind = volume.backup.as_ref()?.kind.word();
@@ -187,7 +194,7 @@ pub(super) fn preview(call: &mut Call<'_>) -> Result<Value, Fail> {
 /// `DELETE …/prunebackups`
 pub(super) fn prune(call: &mut Call<'_>) -> Result<Value, Fail> {
     let (node, storage) = (call.params.node().to_owned(), call.params.text("storage").to_owned());
-    let (keep, group) = (keep(call), group(call));
+    let (keep, group) = (rules(call, &storage).unwrap_or_default(), group(call));
     let path = format!("/storage/{storage}");
     if !call.may(&path, "Datastore.Allocate")
         && let Some(vmid) = group.vmid

@@ -353,6 +353,11 @@ impl<F: Family> Work for Snap<F> {
         Ok(Step::Done)
     }
 
+    /// `snapshot_create` deletes what it has prepared when it fails.
+    fn abandon(&mut self, world: &mut World) {
+        self.fail(world);
+    }
+
     fn fail(&mut self, world: &mut World) -> Vec<Op> {
         if let Some((key, _)) = &self.state {
             world.volumes.remove(key);

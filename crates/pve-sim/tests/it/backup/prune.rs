@@ -69,3 +69,22 @@ async fn a_job_removes_older_backups_once_the_new_one_is_whole() {
     let pruned = "INFO: pruned 2 backup(s) not covered by keep-retention policy";
     assert!(text.contains(&pruned.to_owned()), "{text:?}");
 }
+
+#[tokio::test]
+async fn the_rules_of_the_storage_hold_where_a_call_gives_none() {
+    let client = hourly().await;
+    let rules = "prune-backups=keep-last%3D2";
+    assert_eq!(client.put("/storage/local", rules).await.status, 200);
+    let rows = client.get(PRUNE).await.data();
+    assert_eq!(marks(&rows).iter().filter(|(_, mark)| mark == "remove").count(), 1);
+    let defaults = client.get("/nodes/pve1/vzdump/defaults?storage=local").await.data();
+    assert_eq!(defaults["prune-backups"], "keep-last=2");
+    let of_500 = async || {
+        let rows = backups(&client, "local").await;
+        rows.iter().filter(|row| row["vmid"] == 500).count()
+    };
+    assert_eq!(dump(&client, "vmid=500&storage=local&remove=0").await.1, "OK");
+    assert_eq!(of_500().await, 4, "remove=0 keeps them");
+    assert_eq!(dump(&client, "vmid=500&storage=local").await.1, "OK");
+    assert_eq!(of_500().await, 2);
+}
