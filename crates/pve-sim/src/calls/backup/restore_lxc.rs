@@ -174,9 +174,7 @@ impl Work for Restore {
             }
             return Err(format!("unable to restore CT {} - {text}", self.vmid));
         }
-        for (key, volume) in &self.made.volumes {
-            world.volumes.insert(key.clone(), volume.clone());
-        }
+        self.made.begin(world);
         Ok(Vec::new())
     }
 
@@ -204,10 +202,7 @@ impl Work for Restore {
     }
 
     fn fail(&mut self, world: &mut World) -> Vec<Op> {
-        world.remove_guest(self.vmid);
-        for (key, _) in &self.made.volumes {
-            world.volumes.remove(key);
-        }
+        self.made.fail(world, self.vmid);
         Vec::new()
     }
 }

@@ -75,22 +75,14 @@ const ZONES: Spec = Spec {
     create: "/cluster/sdn/zones",
     kind: Some("type"),
     secret: &[],
-    taken: |id| {
-        Fail::new(format!(
-            "create sdn zone object failed: sdn zone object ID '{id}' already defined"
-        ))
-    },
+    taken: |id| taken("zone", id),
     missing: |id, act| missing("zone", id, act),
 };
 const VNETS: Spec = Spec {
     file: "sdn/vnets",
     id: "vnet",
     create: "/cluster/sdn/vnets",
-    taken: |id| {
-        Fail::new(format!(
-            "create sdn vnet object failed: sdn vnet object ID '{id}' already defined"
-        ))
-    },
+    taken: |id| taken("vnet", id),
     missing: |id, act| missing("vnet", id, act),
     ..ZONES
 };
@@ -98,11 +90,7 @@ const SUBNETS: Spec = Spec {
     file: "sdn/subnets",
     id: "subnet",
     create: "/cluster/sdn/vnets/x/subnets",
-    taken: |id| {
-        Fail::new(format!(
-            "create sdn subnet object failed: sdn subnet object ID '{id}' already defined"
-        ))
-    },
+    taken: |id| taken("subnet", id),
     missing: |id, act| missing("subnet", id, act),
     ..ZONES
 };
@@ -110,11 +98,7 @@ const CONTROLLERS: Spec = Spec {
     file: "sdn/controllers",
     id: "controller",
     create: "/cluster/sdn/controllers",
-    taken: |id| {
-        Fail::new(format!(
-            "create sdn controller object failed: sdn controller object ID '{id}' already defined"
-        ))
-    },
+    taken: |id| taken("controller", id),
     missing: |id, act| missing("controller", id, act),
     ..ZONES
 };
@@ -123,11 +107,7 @@ const IPAMS: Spec = Spec {
     id: "ipam",
     create: "/cluster/sdn/ipams",
     secret: &["token"],
-    taken: |id| {
-        Fail::new(format!(
-            "create sdn ipam object failed: sdn ipam object ID '{id}' already defined"
-        ))
-    },
+    taken: |id| taken("ipam", id),
     missing: |id, act| missing("ipam", id, act),
     ..ZONES
 };
@@ -136,12 +116,15 @@ const DNS: Spec = Spec {
     id: "dns",
     create: "/cluster/sdn/dns",
     secret: &["key"],
-    taken: |id| {
-        Fail::new(format!("create sdn dns object failed: sdn dns object ID '{id}' already defined"))
-    },
+    taken: |id| taken("dns", id),
     missing: |id, act| missing("dns", id, act),
     ..ZONES
 };
+
+fn taken(kind: &str, id: &str) -> Fail {
+    let text = format!("sdn {kind} object ID '{id}' already defined");
+    Fail::new(format!("create sdn {kind} object failed: {text}"))
+}
 
 fn missing(kind: &str, id: &str, act: Act) -> Fail {
     let text = format!("sdn '{id}' does not exist");

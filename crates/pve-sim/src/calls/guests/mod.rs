@@ -3,6 +3,7 @@
 use crate::world::guest::Kind;
 
 pub(crate) mod config;
+pub(crate) mod figures;
 pub(crate) mod rrd;
 pub(crate) mod snapshot;
 

@@ -3,42 +3,25 @@
 use serde_json::{Value, json};
 
 use super::Family;
+use crate::calls::rrd;
 use crate::engine::Call;
 use crate::fail::Fail;
 use crate::schema::Version;
 use crate::world::World;
 use crate::world::guest::Guest;
 
-/// How many points an answer has. Source: the recorded answers.
-const POINTS: u64 = 70;
-
-/// Seconds between two points. Source: the round-robin archives of pve-cluster.
-fn step(timeframe: &str) -> u64 {
-    match timeframe {
-        "day" => 30 * 60,
-        "week" => 3 * 3600,
-        "month" => 12 * 3600,
-        "year" => 7 * 24 * 3600,
-        "decade" => 70 * 24 * 3600,
-        _ => 60,
-    }
-}
-
 /// `GET …/rrddata`: a point has figures when the guest was there for the whole
 /// of its time; the other points hold only their time.
 pub(crate) fn data<F: Family>(call: &mut Call<'_>) -> Result<Value, Fail> {
     let world = &*call.world;
     let guest = world.guest_at(F::KIND, call.params.node(), call.params.vmid())?;
-    let step = step(call.params.text("timeframe"));
-    let last = world.now.as_secs() / step;
-    let first = last.saturating_sub(POINTS - 1);
+    let (step, times) = rrd::times(call);
     let created = guest.created.as_secs();
-    let point = |number: u64| {
-        let time = number * step;
+    let point = |time: u64| {
         let is_known = created + step <= time;
         if is_known { figures(world, guest, time) } else { json!({ "time": time }) }
     };
-    Ok((first..=last).map(point).collect())
+    Ok(times.map(point).collect())
 }
 
 /// The names of the figures that a release adds.
@@ -60,13 +43,12 @@ fn figures(world: &World, guest: &Guest, time: u64) -> Value {
     row
 }
 
-/// `GET …/rrd`: a picture, which is empty here.
+/// `GET …/rrd`: a picture.
 pub(crate) fn picture<F: Family>(call: &mut Call<'_>) -> Result<Value, Fail> {
     let (node, vmid) = (call.params.node(), call.params.vmid());
     call.world.guest_at(F::KIND, node, vmid)?;
     let (timeframe, cf) = (call.params.text("timeframe"), call.params.get("cf"));
     let sources = call.params.text("ds").replace(',', "_");
     let cf = cf.unwrap_or("AVERAGE");
-    let file = format!("/var/lib/rrdcached/db/pve2-vm/{vmid}_{sources}_{timeframe}_{cf}.png");
-    Ok(json!({"filename": file, "image": ""}))
+    Ok(rrd::image(&format!("pve2-vm/{vmid}_{sources}_{timeframe}_{cf}")))
 }

@@ -151,9 +151,7 @@ impl Work for Create {
                 return Err(format!("unable to create CT {} - {text}", self.vmid));
             }
         }
-        for (key, volume) in &self.made.volumes {
-            world.volumes.insert(key.clone(), volume.clone());
-        }
+        self.made.begin(world);
         Ok(Vec::new())
     }
 
@@ -174,10 +172,7 @@ impl Work for Create {
     }
 
     fn fail(&mut self, world: &mut World) -> Vec<Op> {
-        world.remove_guest(self.vmid);
-        for (key, _) in &self.made.volumes {
-            world.volumes.remove(key);
-        }
+        self.made.fail(world, self.vmid);
         Vec::new()
     }
 }

@@ -94,40 +94,22 @@ pub(crate) fn figures(world: &World, guest: &Guest) -> Map<String, Value> {
     let host = world.nodes.get(&guest.node).map_or(1, |node| u64::from(node.cpus));
     let root = Drive::parse(guest.config.get("rootfs").map_or("", String::as_str));
     let size = root.get("size").and_then(parse_size).unwrap_or(0);
-    let uptime = process.map_or(0, |process| world.now.saturating_sub(process.since).as_secs());
-    let mut row = Map::new();
+    let mut row = guests::figures::common(world, guest);
     let mut set = |key: &str, value: Value| row.insert(key.to_owned(), value);
-    set("vmid", json!(guest.vmid));
-    set("name", json!(guest.name()));
     set("type", json!("lxc"));
-    set("status", json!(guest.status()));
     set("cpus", json!(guest.number("cores", host)));
-    set("maxmem", json!(guest.memory()));
     set("maxswap", json!(guest.number("swap", 512) << 20));
     // The file system of a mounted root is a little smaller than its volume.
     set("maxdisk", json!(if process.is_some() { size - size / 30 } else { size }));
     set("disk", json!(if process.is_some() { USED.min(size) } else { 0 }));
     set("mem", json!(if process.is_some() { guest.memory() / 8 } else { 0 }));
-    set("uptime", json!(uptime));
-    for counter in ["cpu", "swap", "netin", "netout", "diskread", "diskwrite"] {
+    for counter in ["swap", "diskread", "diskwrite"] {
         set(counter, json!(0));
     }
-    if let Some(process) = process {
-        set("pid", json!(process.pid));
-        if world.version == Version::V9_2 {
-            for name in ["cpusome", "cpufull", "iosome", "iofull", "memorysome", "memoryfull"] {
-                set(&format!("pressure{name}"), Value::Null);
-            }
+    if process.is_some() && world.version == Version::V9_2 {
+        for name in ["cpusome", "cpufull", "iosome", "iofull", "memorysome", "memoryfull"] {
+            set(&format!("pressure{name}"), Value::Null);
         }
-    }
-    if guest.is_template() {
-        set("template", json!(1));
-    }
-    if let Some(tags) = guest.config.get("tags") {
-        set("tags", json!(tags));
-    }
-    if let Some(lock) = guest.lock() {
-        set("lock", json!(lock));
     }
     row
 }

@@ -75,6 +75,21 @@ impl Made {
             world.volumes.insert(key, volume);
         }
     }
+
+    /// Registers the volumes of a container that is being made.
+    pub fn begin(&self, world: &mut World) {
+        for (key, volume) in &self.volumes {
+            world.volumes.insert(key.clone(), volume.clone());
+        }
+    }
+
+    /// Takes the container and its volumes back.
+    pub fn fail(&self, world: &mut World, vmid: u32) {
+        world.remove_guest(vmid);
+        for (key, _) in &self.volumes {
+            world.volumes.remove(key);
+        }
+    }
 }
 
 /// The format of a container's volume on a storage, and its name.

@@ -99,35 +99,12 @@ fn index(call: &mut Call<'_>) -> Result<Value, Fail> {
 
 /// The figures that lists and `status/current` share.
 pub(crate) fn figures(world: &World, guest: &Guest) -> Map<String, Value> {
-    let mut row = Map::new();
-    let process = guest.process.as_ref();
-    let used = if process.is_some() { guest.memory() / 4 } else { 0 };
-    row.insert("vmid".into(), json!(guest.vmid));
-    row.insert("name".into(), json!(guest.name()));
-    row.insert("status".into(), json!(guest.status()));
+    let mut row = guests::figures::common(world, guest);
+    let used = if guest.process.is_some() { guest.memory() / 4 } else { 0 };
     row.insert("cpus".into(), json!(guest.cpus()));
-    row.insert("maxmem".into(), json!(guest.memory()));
     row.insert("maxdisk".into(), json!(guest.disk_size()));
     row.insert("mem".into(), json!(used));
-    row.insert(
-        "uptime".into(),
-        json!(process.map_or(0, |process| world.now.saturating_sub(process.since).as_secs())),
-    );
-    for counter in ["cpu", "disk", "netin", "netout"] {
-        row.insert(counter.into(), json!(0));
-    }
-    if let Some(process) = process {
-        row.insert("pid".into(), json!(process.pid));
-    }
-    if guest.is_template() {
-        row.insert("template".into(), json!(1));
-    }
-    if let Some(tags) = guest.config.get("tags") {
-        row.insert("tags".into(), json!(tags));
-    }
-    if let Some(lock) = guest.lock() {
-        row.insert("lock".into(), json!(lock));
-    }
+    row.insert("disk".into(), json!(0));
     // Newer releases leave them out (recorded).
     if world.version < Version::V8_4 {
         row.insert("diskread".into(), json!(0));
