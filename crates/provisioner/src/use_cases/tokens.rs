@@ -5,7 +5,7 @@
 //! its SHA-256 for a short while, because argon2id is slow on purpose.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use argon2::Argon2;
@@ -53,15 +53,32 @@ pub struct TokenInfo {
     pub revoked_at: Option<Timestamp>,
 }
 
-/// How long the slow hash of a token is not computed again. Its row is read
-/// each time, so that a revocation takes effect at once.
+/// How long the slow hash of a token is not computed again, and how long a token
+/// is known while the data base does not answer.
 const TRUST: Duration = Duration::from_secs(3600);
+/// How long the row of a verified token is not read again: a revocation takes
+/// effect at once where it was made, and within this in other replicas.
+const FRESH: Duration = Duration::from_secs(1);
+/// How long a verified token waits for its row before the row that was read last
+/// stands: reads are answered while the data base is away.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// How many verified tokens are remembered.
 const REMEMBERED: usize = 4096;
 
+/// A token that was verified.
+#[derive(Clone)]
+struct Verified {
+    /// Its row as it was read last.
+    row: Token,
+    /// When its slow hash was computed.
+    verified: Duration,
+    /// When its row was read.
+    read: Duration,
+}
+
 /// Tokens that were verified lately, by the hash of the whole token.
 pub(crate) struct VerifiedTokens {
-    verified: Mutex<HashMap<String, (TokenId, Duration)>>,
+    verified: Mutex<HashMap<String, Verified>>,
     /// One slow hash takes 19 MiB and a good part of a core: only so many at once.
     slow: Semaphore,
 }
@@ -73,18 +90,25 @@ impl Default for VerifiedTokens {
 }
 
 impl VerifiedTokens {
-    fn trusted(&self, hash: &str, now: Duration) -> Option<TokenId> {
-        let verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
-        let (id, at) = verified.get(hash)?;
-        (now.saturating_sub(*at) < TRUST).then_some(*id)
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Verified>> {
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn remember(&self, hash: String, id: TokenId, now: Duration) {
-        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+    fn known(&self, hash: &str, now: Duration) -> Option<Verified> {
+        let known = self.lock().get(hash).cloned()?;
+        (now.saturating_sub(known.verified) < TRUST).then_some(known)
+    }
+
+    fn remember(&self, hash: String, known: Verified) {
+        let mut verified = self.lock();
         if verified.len() >= REMEMBERED {
             verified.clear();
         }
-        verified.insert(hash, (id, now));
+        verified.insert(hash, known);
+    }
+
+    fn forget(&self, id: TokenId) {
+        self.lock().retain(|_, known| known.row.id != id);
     }
 }
 
@@ -160,7 +184,9 @@ impl House {
         if self.core.store.token(id).await.map_err(public)?.is_none() {
             return Err(Error::not_found("token", id));
         }
-        self.commit(caller, vec![Change::RevokeToken(id)]).await.map_err(public)
+        self.commit(caller, vec![Change::RevokeToken(id)]).await.map_err(public)?;
+        self.verified.forget(id);
+        Ok(())
     }
 
     /// Who presents this bearer token.
@@ -172,26 +198,49 @@ impl House {
             || Error::Unauthenticated { message: "expected a valid bearer token".to_owned() };
         let text = bearer.expose_secret();
         let (id, secret) = parse(text).ok_or_else(refused)?;
-        let row = self.core.store.token(id).await.map_err(public)?.ok_or_else(refused)?;
+        let (hash, now) = (token_hash(text), self.core.clock.monotonic());
+        let known = self.verified.known(&hash, now);
+        let row = match &known {
+            Some(known) if now.saturating_sub(known.read) < FRESH => known.row.clone(),
+            known => self.token_row(id, known.as_ref()).await?.ok_or_else(refused)?,
+        };
         let ended = row.expires_at.is_some_and(|at| at <= self.core.clock.now());
         if ended || row.revoked_at.is_some() {
             return Err(refused());
         }
-        let (hash, now) = (token_hash(text), self.core.clock.monotonic());
-        if self.verified.trusted(&hash, now) != Some(id) {
-            let (secret, stored) = (secret.to_owned(), row.secret_hash.clone());
-            // The semaphore is never closed.
-            let _turn = self.verified.slow.acquire().await.map_err(Error::internal)?;
-            let good = tokio::task::spawn_blocking(move || verify(&secret, &stored))
-                .await
-                .map_err(Error::internal)?;
-            if !good {
-                return Err(refused());
-            }
-            self.verified.remember(hash, id, now);
-        }
+        let verified = match known {
+            Some(known) => known.verified,
+            None if self.is_secret(secret, &row).await? => now,
+            None => return Err(refused()),
+        };
+        self.verified.remember(hash, Verified { row: row.clone(), verified, read: now });
         let principal = Principal { id: row.id.to_string(), name: row.name };
         Ok(Caller::new(principal, row.project, door, row.role))
+    }
+
+    /// The row of a token. One that is known stands for it while the data base does
+    /// not answer.
+    async fn token_row(
+        &self,
+        id: TokenId,
+        known: Option<&Verified>,
+    ) -> Result<Option<Token>, Error> {
+        let reading = self.core.store.token(id);
+        let Some(known) = known else { return reading.await.map_err(public) };
+        match tokio::time::timeout(PATIENCE, reading).await {
+            Ok(Err(store::Error::Unavailable(_) | store::Error::Busy)) | Err(_) => {
+                Ok(Some(known.row.clone()))
+            }
+            Ok(row) => row.map_err(public),
+        }
+    }
+
+    /// Whether the slow hash of a token's secret is the one in its row.
+    async fn is_secret(&self, secret: &str, row: &Token) -> Result<bool, Error> {
+        let (secret, stored) = (secret.to_owned(), row.secret_hash.clone());
+        // The semaphore is never closed.
+        let _turn = self.verified.slow.acquire().await.map_err(Error::internal)?;
+        tokio::task::spawn_blocking(move || verify(&secret, &stored)).await.map_err(Error::internal)
     }
 }
 
