@@ -18,6 +18,7 @@ mod flow;
 mod journal_store;
 mod open;
 mod read;
+mod rekey;
 mod rows;
 mod seal;
 mod store;

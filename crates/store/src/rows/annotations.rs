@@ -17,7 +17,7 @@ pub struct AnnotationRow {
     pub value: Annotation,
 }
 
-fn place(owner: InstanceId, door: Door, key: &str) -> String {
+pub(crate) fn place(owner: InstanceId, door: Door, key: &str) -> String {
     format!("annotation/{owner}/{door}/{key}")
 }
 

@@ -14,6 +14,8 @@ mod keys;
 mod lives;
 #[path = "postgres/mod.rs"]
 mod postgres;
+#[path = "rekey.rs"]
+mod rekey;
 #[path = "rows.rs"]
 mod rows;
 #[path = "seals.rs"]

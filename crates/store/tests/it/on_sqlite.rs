@@ -14,6 +14,8 @@ mod ids;
 mod keys;
 #[path = "lives.rs"]
 mod lives;
+#[path = "rekey.rs"]
+mod rekey;
 #[path = "rows.rs"]
 mod rows;
 #[path = "seals.rs"]
