@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use model::{Clock, HostId, InstallationId, Mark};
@@ -40,7 +40,7 @@ tokio::task_local! {
 
 /// One cluster.
 pub(crate) struct Cluster {
-    pub client: pve::Client,
+    client: RwLock<pve::Client>,
     pub settings: Settings,
     pub clock: Arc<dyn Clock>,
     pub installation: InstallationId,
@@ -84,7 +84,7 @@ impl Cluster {
     ) -> Self {
         let requests = usize::try_from(settings.limits.requests).unwrap_or(usize::MAX);
         Self {
-            client,
+            client: RwLock::new(client),
             clock,
             installation,
             templates: TemplateCache::default(),
@@ -93,6 +93,17 @@ impl Cluster {
             seen: Mutex::default(),
             settings,
         }
+    }
+
+    /// The client as it is now.
+    pub fn client(&self) -> pve::Client {
+        self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Goes on with another client; calls that are under way end with theirs.
+    pub fn reconnect(&self, client: pve::Client) {
+        *self.client.write().unwrap_or_else(PoisonError::into_inner) = client;
+        self.permissions.forget();
     }
 
     pub fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -169,7 +180,7 @@ impl Cluster {
     }
 
     fn qemu(&self, guest: &Guest) -> Qemu {
-        self.client.node(guest.node.as_str()).qemu(guest.vmid)
+        self.client().node(guest.node.as_str()).qemu(guest.vmid)
     }
 }
 
@@ -184,12 +195,12 @@ impl Cluster {
         &self,
         filter: Option<ResourceFilter>,
     ) -> Result<Vec<ClusterResource>, Error> {
-        self.read(self.client.cluster().resources(filter)).await
+        self.read(self.client().cluster().resources(filter)).await
     }
 
     /// The cluster and its nodes. Needs Sys.Audit on `/`.
     pub async fn status(&self) -> Result<ClusterStatus, Error> {
-        self.read(self.client.cluster().status()).await
+        self.read(self.client().cluster().status()).await
     }
 
     /// Refuses to go on unless the cluster is quorate.
@@ -206,12 +217,12 @@ impl Cluster {
     /// Whether no guest of any kind in the whole cluster has this vmid.
     /// Unlike the lists, this is not filtered by what the credentials may see.
     pub async fn is_free(&self, vmid: VmId) -> Result<bool, Error> {
-        self.read(self.client.cluster().is_free(vmid)).await
+        self.read(self.client().cluster().is_free(vmid)).await
     }
 
     /// A guest's configuration, as this node has it.
     pub async fn config(&self, node: &HostId, vmid: VmId) -> Result<ConfigAnswer, Error> {
-        let qemu = self.client.node(node.as_str()).qemu(vmid);
+        let qemu = self.client().node(node.as_str()).qemu(vmid);
         match self.raw(qemu.config()).await {
             Ok(config) => Ok(ConfigAnswer::Found(Box::new(config))),
             Err(error) if error.is_guest_missing(vmid) => Ok(ConfigAnswer::Missing),
@@ -233,13 +244,13 @@ impl Cluster {
         mut filter: TaskFilter,
     ) -> Result<Vec<TaskEntry>, Error> {
         filter.limit = Some(TASK_LIMIT);
-        let node = self.client.node(node.as_str());
+        let node = self.client().node(node.as_str());
         Ok(self.read(node.tasks(&filter)).await?.tasks)
     }
 
     /// One task; `None` when its node does not know it.
     pub async fn task_status(&self, upid: &Upid) -> Result<Option<TaskStatus>, Error> {
-        match self.raw(self.client.task(upid).status()).await {
+        match self.raw(self.client().task(upid).status()).await {
             Ok(status) => Ok(Some(status)),
             Err(error) if error.missing() == Some(&Missing::Task) => Ok(None),
             Err(error) => Err(errors::of_read(&error)),
@@ -292,7 +303,7 @@ impl Cluster {
         request.storage.clone_from(&clone.storage);
         request.pool.clone_from(&clone.pool);
         request.target = (clone.node != *node).then(|| clone.node.to_string());
-        let source = self.client.node(node.as_str()).qemu(clone.source);
+        let source = self.client().node(node.as_str()).qemu(clone.source);
         self.task(node, source.clone_to(&request)).await
     }
 

@@ -53,7 +53,7 @@ impl Cluster {
     }
 
     async fn migration_conditions(&self, guest: &Guest) -> Result<Value, Error> {
-        self.read(self.client.node(guest.node.as_str()).qemu(guest.vmid).migration_conditions())
+        self.read(self.client().node(guest.node.as_str()).qemu(guest.vmid).migration_conditions())
             .await
     }
 }

@@ -109,7 +109,7 @@ pub async fn diagnose(client: &pve::Client, settings: &Settings) -> Vec<Finding>
 /// Reaches the cluster and says which release it is; `None` when there is no
 /// use in going on.
 async fn version(cluster: &Cluster, findings: &mut Vec<Finding>) -> Option<u32> {
-    let version = match cluster.read(cluster.client.version()).await {
+    let version = match cluster.read(cluster.client().version()).await {
         Ok(version) => version,
         Err(error) => {
             let hint = match &error {

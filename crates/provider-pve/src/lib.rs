@@ -73,6 +73,12 @@ impl ProxmoxProvider {
         Ok(Self { cluster: Cluster::new(settings, client, clock, installation) })
     }
 
+    /// Goes on with another client of the same cluster: another token, other
+    /// certificates. Calls that are under way end with the one that they have.
+    pub fn reconnect(&self, client: pve::Client) {
+        self.cluster.reconnect(client);
+    }
+
     /// Refuses to act for another installation: its guests are not ours.
     fn check(&self, mark: &Mark) -> Result<(), Error> {
         if mark.installation == self.cluster.installation {

@@ -18,10 +18,17 @@ const BELIEVED: Duration = Duration::from_secs(300);
 #[derive(Debug, Default)]
 pub(crate) struct PermissionCache(Mutex<Option<(Duration, Option<String>)>>);
 
+impl PermissionCache {
+    /// Asks again the next time: other credentials may see more, or less.
+    pub fn forget(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
 impl Cluster {
     /// The privileges on one path, as they are in effect there.
     pub async fn privileges(&self, path: &str) -> Result<Vec<String>, Error> {
-        let access = self.client.access();
+        let access = self.client().access();
         let mut table = self.read(access.permissions(Some(path))).await?;
         let here = table.0.remove(path).unwrap_or_default();
         Ok(here.into_keys().collect())
@@ -40,7 +47,7 @@ impl Cluster {
                 return Ok(missing.clone());
             }
         }
-        let access = self.client.access();
+        let access = self.client().access();
         let table = self.read(access.permissions(None)).await?;
         let pool = self.settings.pool.as_ref().map(|pool| format!("/pool/{pool}"));
         let seen = passes_on(&table, "/vms", "VM.Audit")
