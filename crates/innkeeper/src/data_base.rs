@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use store::{PostgresSettings, Schema, Settings, Store};
 use url::Url;
 
-use crate::config::{Config, StoreConfig};
+use crate::config::{Config, SecretSource, StoreConfig};
 use crate::state::StateFolder;
 
 /// Holds the data base's password when no file does.
@@ -28,11 +28,11 @@ enum Choice {
 fn choose(config: &StoreConfig, state: &StateFolder) -> Result<Choice> {
     let Some(url) = &config.postgres else {
         let path = config.sqlite.clone().unwrap_or_else(|| state.data_base());
-        let settings = Settings { key_file: config.key_file.clone(), ..Settings::default() };
+        let settings = Settings { key_file: config.key().path()?, ..Settings::default() };
         return Ok(Choice::Sqlite(path, settings));
     };
-    let key_file = config.key_file.clone().context("store.key_file: expected a file, got none")?;
-    let url = with_password(&url.parse()?, config.password_file.as_deref())?;
+    let key_file = config.key().path()?.context("store.key_file: expected a file, got none")?;
+    let url = with_password(&url.parse()?, config.password())?;
     let usual = PostgresSettings::new(url, key_file);
     let seconds = |value: Option<u64>, usual| value.map_or(usual, Duration::from_secs);
     Ok(Choice::Postgres(Box::new(PostgresSettings {
@@ -43,15 +43,13 @@ fn choose(config: &StoreConfig, state: &StateFolder) -> Result<Choice> {
     })))
 }
 
-/// The URL with the password from the file, or from the environment.
-fn with_password(url: &Url, file: Option<&Path>) -> Result<SecretString> {
-    let password = match file {
-        Some(file) => std::fs::read_to_string(file)
-            .with_context(|| format!("cannot read {}", file.display()))?,
-        None => std::env::var(PASSWORD).unwrap_or_default(),
+/// The URL with the password from its place, or else from the usual variable.
+fn with_password(url: &Url, place: SecretSource<'_>) -> Result<SecretString> {
+    let password = match place.read()? {
+        Some(password) => password,
+        None => SecretString::from(std::env::var(PASSWORD).unwrap_or_default()),
     };
     let mut url = url.clone();
-    let password = SecretString::from(password.trim().to_owned());
     if !password.expose_secret().is_empty()
         && url.set_password(Some(password.expose_secret())).is_err()
     {
@@ -139,6 +137,46 @@ pub enum StoreCommand {
     /// Nobody may be using the SQLite file. All of it arrives or nothing; rows
     /// are counted and compared on both sides.
     Copy(Copy),
+    /// Seal all secrets with another key
+    ///
+    /// Nobody may be using the data base: stop all servers first.
+    Rekey(Rekey),
+}
+
+/// Which data base, and which key.
+#[derive(Args, Clone, Debug)]
+pub struct Rekey {
+    /// The configuration, which names the data base and its old key
+    #[arg(long, short, value_name = "FILE")]
+    config: PathBuf,
+    /// A file with the new key: 64 hexadecimal digits (openssl rand -hex 32)
+    #[arg(long, value_name = "FILE")]
+    new_key_file: PathBuf,
+}
+
+/// Seals everything anew, and says what is left to do.
+///
+/// # Errors
+/// When the data base or a key cannot be opened, or a server is running.
+pub async fn rekey(options: &Rekey) -> Result<()> {
+    let config = Config::read(&options.config)?;
+    let state = StateFolder::open(&config.state)?;
+    let new = &options.new_key_file;
+    let (sealed, old) = match choose(&config.store, &state)? {
+        Choice::Sqlite(path, settings) => {
+            let beside = path.parent().unwrap_or(Path::new(".")).join("secret.key");
+            let old = settings.key_file.unwrap_or(beside);
+            (Store::rekey_sqlite(&path, &old, new).await?, old)
+        }
+        Choice::Postgres(settings) => {
+            let old = settings.key_file.clone();
+            (Store::rekey_postgres(*settings, new, &SystemClock::new()).await?, old)
+        }
+    };
+    println!("{sealed} secrets are sealed with the new key.");
+    println!("Put it in the old one's place before the next start:");
+    println!("  mv {} {}", new.display(), old.display());
+    Ok(())
 }
 
 /// From where to where.
@@ -172,7 +210,9 @@ pub async fn copy(options: &Copy) -> Result<()> {
     }
     let beside = from.parent().unwrap_or(Path::new(".")).join("secret.key");
     let key_file = options.key_file.clone().unwrap_or(beside);
-    let url = with_password(&options.to, options.password_file.as_deref())?;
+    let file = options.password_file.as_deref();
+    let place = SecretSource { key: "--password", file, env: None, credential: None };
+    let url = with_password(&options.to, place)?;
     let settings = PostgresSettings::new(url, key_file);
     let clock = SystemClock::new();
     let copied = Store::copy_to_postgres(&from, settings, &clock).await?;

@@ -4,10 +4,11 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use client::cli::{Connection, EXIT_CODES};
 use innkeeper::config::Config;
-use innkeeper::{data_base, demo, doctor, serve, simulate};
+use innkeeper::config::explain::{self, ConfigCommand};
+use innkeeper::{data_base, demo, doctor, manual, serve, simulate};
 use tracing_subscriber::EnvFilter;
 
 /// Turns hosts into a cloud: provisions virtual machines on Proxmox VE, and
@@ -38,6 +39,13 @@ enum Command {
     Store(data_base::StoreCommand),
     /// Check the configuration and its clusters
     Doctor(doctor::Options),
+    /// Explain the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print the completions for a shell
+    Completions(manual::Completions),
+    /// Write the manual pages into a folder
+    Manual(manual::Manual),
     /// Run a simulated Proxmox VE cluster
     PveSim(simulate::Options),
     #[command(flatten)]
@@ -79,6 +87,10 @@ async fn run(arguments: Arguments) -> ExitCode {
         Command::Serve { config } => serve(&config).await,
         Command::Migrate(options) => data_base::migrate(&options).await,
         Command::Store(data_base::StoreCommand::Copy(options)) => data_base::copy(&options).await,
+        Command::Config(ConfigCommand::Explain(options)) => explain::run(&options),
+        Command::Completions(options) => manual::completions(&options, Arguments::command()),
+        Command::Manual(options) => manual::manual(&options, Arguments::command()),
+        Command::Store(data_base::StoreCommand::Rekey(options)) => data_base::rekey(&options).await,
         Command::PveSim(options) => simulate::run(&options).await,
         Command::Doctor(options) => match doctor::run(&options).await {
             Ok(code) => return code,
@@ -97,13 +109,20 @@ async fn run(arguments: Arguments) -> ExitCode {
     }
 }
 
-async fn serve(config: &std::path::Path) -> anyhow::Result<()> {
-    let config = Config::read(config)?;
+async fn serve(path: &std::path::Path) -> anyhow::Result<()> {
+    let config = Config::read(path)?;
     let running = serve::open(&config).await?;
     tracing::info!(
         native = %running.native,
         metadata = running.metadata.map(|address| address.to_string()),
         "the doors are open"
     );
-    running.run(serve::asked_to_end()).await
+    let reload = std::sync::Arc::clone(&running.reload);
+    let until = async {
+        tokio::select! {
+            () = serve::asked_to_end() => {}
+            () = reload.on_signals(path) => {}
+        }
+    };
+    running.run(until).await
 }

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use model::{Clock, InstallationId};
 use provider::Provider;
 use provider_pve::ProxmoxProvider;
+use secrecy::ExposeSecret as _;
 
 use crate::config::{ProviderConfig, ProxmoxAccess};
 
@@ -17,7 +18,7 @@ pub fn provider(
     config: &ProviderConfig,
     clock: Arc<dyn Clock>,
     installation: InstallationId,
-) -> Result<Arc<dyn Provider>> {
+) -> Result<Connected> {
     match config {
         ProviderConfig::Proxmox(proxmox) => {
             let client = proxmox_client(&proxmox.access)
@@ -25,8 +26,37 @@ pub fn provider(
             let settings = proxmox.settings.clone();
             let provider = ProxmoxProvider::new(settings, client, clock, installation)
                 .with_context(|| format!("provider {}", proxmox.settings.name))?;
-            Ok(Arc::new(provider))
+            Ok(Connected::Proxmox(Arc::new(provider)))
         }
+    }
+}
+
+/// A provider whose access can be replaced while it works.
+#[derive(Clone)]
+pub enum Connected {
+    /// A Proxmox VE cluster.
+    Proxmox(Arc<ProxmoxProvider>),
+}
+
+impl Connected {
+    /// It as the house knows it.
+    pub fn provider(&self) -> Arc<dyn Provider> {
+        match self {
+            Self::Proxmox(provider) => Arc::clone(provider) as Arc<dyn Provider>,
+        }
+    }
+
+    /// What takes over the access of this configuration (token, certificates,
+    /// endpoints). Its files have been read; nothing has changed yet.
+    ///
+    /// # Errors
+    /// When a file that it names cannot be read or makes no sense.
+    pub fn reconnection(&self, config: &ProviderConfig) -> Result<Box<dyn FnOnce() + Send>> {
+        let (Self::Proxmox(provider), ProviderConfig::Proxmox(proxmox)) = (self, config);
+        let client = proxmox_client(&proxmox.access)
+            .with_context(|| format!("provider {}", proxmox.settings.name))?;
+        let provider = Arc::clone(provider);
+        Ok(Box::new(move || provider.reconnect(client)))
     }
 }
 
@@ -35,10 +65,8 @@ pub fn provider(
 /// # Errors
 /// When a file that it names cannot be read or makes no sense.
 pub fn proxmox_client(access: &ProxmoxAccess) -> Result<pve::Client> {
-    let path = &access.token_secret_file;
-    let secret = std::fs::read_to_string(path)
-        .with_context(|| format!("token_secret_file: cannot read {}", path.display()))?;
-    let auth = pve::Auth::token(access.token_id.clone(), secret.trim().to_owned());
+    let secret = access.token_secret().read()?.context("token_secret_file: got none")?;
+    let auth = pve::Auth::token(access.token_id.clone(), secret.expose_secret().to_owned());
     let mut endpoints = Vec::new();
     for text in &access.endpoints {
         endpoints.push(text.parse().with_context(|| format!("endpoints: {text:?}"))?);

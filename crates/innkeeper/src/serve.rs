@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Config, ProviderConfig};
 use crate::data_base;
 use crate::providers::provider;
+use crate::reload::Reload;
 use crate::state::StateFolder;
 
 /// A house whose doors are open.
@@ -36,6 +37,8 @@ pub struct Running {
     pub core: Arc<Core>,
     /// The state folder.
     pub state: StateFolder,
+    /// What can be read again while it runs.
+    pub reload: Arc<Reload>,
     stop: CancellationToken,
     tasks: JoinSet<Result<()>>,
 }
@@ -52,11 +55,12 @@ pub async fn open(config: &Config) -> Result<Running> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let random: Arc<dyn Random> = Arc::new(SystemRandom::new());
     let store = data_base::open(config, &state, Arc::clone(&clock), Arc::clone(&random)).await?;
-    let mut providers = BTreeMap::new();
+    let mut connected = BTreeMap::new();
     for one in &config.providers {
         let made = provider(one, Arc::clone(&clock), store.installation_id())?;
-        providers.insert(one.name().clone(), made);
+        connected.insert(one.name().clone(), made);
     }
+    let providers = connected.iter().map(|(name, made)| (name.clone(), made.provider())).collect();
     // The doors' sockets first: a port that is taken is the most likely error.
     let native = bind("native.listen", config.native.listen).await?;
     let metadata = match &config.metadata {
@@ -78,6 +82,7 @@ pub async fn open(config: &Config) -> Result<Running> {
         house,
         core,
         state,
+        reload: Arc::new(Reload::new(connected, config.clone())),
         stop,
         tasks: JoinSet::new(),
     };

@@ -5,6 +5,7 @@
 
 mod chaos;
 mod pve;
+mod reload;
 mod replicas;
 mod story;
 mod torture;

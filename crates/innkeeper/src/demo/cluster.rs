@@ -121,7 +121,9 @@ impl Cluster {
         let access = ProxmoxAccess {
             endpoints: vec![self.simulator.url()],
             token_id: id.to_owned(),
-            token_secret_file: file,
+            token_secret_file: Some(file),
+            token_secret_env: None,
+            token_secret_credential: None,
             fingerprints: vec![self.simulator.fingerprint().to_owned()],
             ca_file: None,
         };
