@@ -1,5 +1,6 @@
 //! `innkeeper config explain`: every key, its value, and who said it.
 
+use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
@@ -47,19 +48,25 @@ pub fn run(options: &Explain) -> Result<()> {
     let (config, sources) = Config::read_with(&options.config, environment())?;
     let name = options.config.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let lines = lines(&config, &sources, &name)?;
-    if options.json {
-        println!("{}", serde_json::to_string_pretty(&lines)?);
-        return Ok(());
+    let text = match options.json {
+        true => format!("{}\n", serde_json::to_string_pretty(&lines)?),
+        false => table(&lines),
+    };
+    match std::io::stdout().write_all(text.as_bytes()) {
+        // Whoever reads it has seen enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot print"),
     }
-    let rows = lines.iter().map(|line| (line.key.as_str(), shown(&line.value), line.from.as_str()));
-    let rows: Vec<_> = rows.collect();
-    let wide =
-        |width: fn(&(&str, String, &str)) -> usize| rows.iter().map(width).max().unwrap_or(0);
-    let (keys, values) = (wide(|row| row.0.len()), wide(|row| row.1.chars().count()).min(48));
-    for (key, value, from) in &rows {
-        println!("{key:keys$}  {value:values$}  {from}");
-    }
-    Ok(())
+}
+
+fn table(lines: &[Line]) -> String {
+    let rows: Vec<_> =
+        lines.iter().map(|line| (line.key.as_str(), shown(&line.value), &line.from)).collect();
+    let keys = rows.iter().map(|row| row.0.len()).max().unwrap_or(0);
+    let values = rows.iter().map(|row| row.1.chars().count()).max().unwrap_or(0).min(48);
+    rows.iter()
+        .map(|(key, value, from)| format!("{key:keys$}  {value:values$}  {from}\n"))
+        .collect()
 }
 
 fn shown(value: &Value) -> String {
