@@ -19,7 +19,7 @@ pub use jobs::{
 };
 pub use mapping::{Mapping, MappingHandle, MappingKind, MappingRequest};
 
-use crate::firewall::{FirewallOptions, Rules};
+use crate::firewall::Rules;
 use crate::lenient::List;
 use crate::resource::{Resource, handle};
 use crate::tasks::TaskEntry;
@@ -298,27 +298,6 @@ pub struct SecurityGroup {
 }
 
 impl ClusterFirewall {
-    /// The data centre's own rules.
-    pub fn rules(&self) -> Rules {
-        Rules(self.0.sub("rules"))
-    }
-
-    /// The options; `enable` switches the firewall of the whole cluster.
-    ///
-    /// # Errors
-    /// As [`Client::request`].
-    pub async fn options(&self) -> Result<FirewallOptions, Error> {
-        self.0.sub("options").get(()).await
-    }
-
-    /// Changes options; `delete` resets some, `digest` guards.
-    ///
-    /// # Errors
-    /// As [`Client::request`].
-    pub async fn set_options(&self, params: impl Into<Params>) -> Result<(), Error> {
-        self.0.sub("options").put(params).await.map(drop)
-    }
-
     /// The security groups.
     ///
     /// # Errors

@@ -132,11 +132,7 @@ impl FirewallOptions {
 impl<'de> Deserialize<'de> for FirewallOptions {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let map = BTreeMap::<String, Value>::deserialize(d)?;
-        let mut values: BTreeMap<String, String> = map
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, lenient::scalar(&value)?)))
-            .collect();
-        let digest = values.remove("digest");
+        let (values, digest) = lenient::options(map);
         Ok(Self { values, digest })
     }
 }
@@ -209,27 +205,3 @@ impl Rules {
 /// The parts of a rule that can be absent.
 const OPTIONAL: [&str; 10] =
     ["iface", "macro", "source", "dest", "proto", "sport", "dport", "icmp-type", "log", "comment"];
-
-impl GuestFirewall {
-    /// The rules.
-    pub fn rules(&self) -> Rules {
-        Rules(self.0.sub("rules"))
-    }
-
-    /// The options; `enable` switches the guest's firewall, on top of the one
-    /// of each interface.
-    ///
-    /// # Errors
-    /// As [`Client::request`](crate::Client::request).
-    pub async fn options(&self) -> Result<FirewallOptions, Error> {
-        self.0.sub("options").get(()).await
-    }
-
-    /// Changes options; `delete` resets some, `digest` guards.
-    ///
-    /// # Errors
-    /// As [`Client::request`](crate::Client::request).
-    pub async fn set_options(&self, params: impl Into<Params>) -> Result<(), Error> {
-        self.0.sub("options").put(params).await.map(drop)
-    }
-}

@@ -287,6 +287,15 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for List<T> {
     }
 }
 
+/// What a configuration holds: options as texts, and the digest that guards a
+/// change, which stands among them. Values that are no scalars are left out.
+pub fn options(map: BTreeMap<String, Value>) -> (BTreeMap<String, String>, Option<String>) {
+    let texts = map.into_iter().filter_map(|(name, value)| Some((name, scalar(&value)?)));
+    let mut values: BTreeMap<String, String> = texts.collect();
+    let digest = values.remove("digest");
+    (values, digest)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

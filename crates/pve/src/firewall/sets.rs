@@ -1,7 +1,7 @@
-//! Names for addresses, sets of them, and the log: alike for data centre and
-//! guest.
+//! What the firewalls of data centre and guest have in common: rules, options,
+//! names for addresses and sets of them; and a guest's log.
 
-use super::GuestFirewall;
+use super::{FirewallOptions, GuestFirewall, Rules};
 use crate::cluster::ClusterFirewall;
 use crate::requests::record;
 use crate::resource::{Resource, handle};
@@ -75,6 +75,29 @@ record! {
 macro_rules! sets {
     ($($firewall:ident),*) => {
         $(impl $firewall {
+            /// Its own rules.
+            pub fn rules(&self) -> Rules {
+                Rules(self.0.sub("rules"))
+            }
+
+            /// The options. The data centre's `enable` switches the firewall of
+            /// the whole cluster; a guest's stands above the one of each
+            /// interface.
+            ///
+            /// # Errors
+            /// As [`Client::request`](crate::Client::request).
+            pub async fn options(&self) -> Result<FirewallOptions, Error> {
+                self.0.sub("options").get(()).await
+            }
+
+            /// Changes options; `delete` resets some, `digest` guards.
+            ///
+            /// # Errors
+            /// As [`Client::request`](crate::Client::request).
+            pub async fn set_options(&self, params: impl Into<Params>) -> Result<(), Error> {
+                self.0.sub("options").put(params).await.map(drop)
+            }
+
             /// The aliases.
             ///
             /// # Errors

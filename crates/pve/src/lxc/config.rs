@@ -33,11 +33,7 @@ impl<'de> Deserialize<'de> for LxcConfig {
             Some(Value::Array(lines)) => lines.iter().filter_map(raw_line).collect(),
             _ => Vec::new(),
         };
-        let mut values: BTreeMap<String, String> = map
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, lenient::scalar(&value)?)))
-            .collect();
-        let digest = values.remove("digest");
+        let (values, digest) = lenient::options(map);
         Ok(Self { values, raw, digest })
     }
 }

@@ -25,11 +25,7 @@ pub struct QemuConfig {
 impl<'de> Deserialize<'de> for QemuConfig {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let map = BTreeMap::<String, Value>::deserialize(d)?;
-        let mut values: BTreeMap<String, String> = map
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, lenient::scalar(&value)?)))
-            .collect();
-        let digest = values.remove("digest");
+        let (values, digest) = lenient::options(map);
         Ok(Self { values, digest })
     }
 }
