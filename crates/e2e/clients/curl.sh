@@ -82,3 +82,14 @@ call 200 GET /pools --compressed -b "$cookie"
 grep -q '"a b"' "$work/body" || fail "the pool's comment: $(cat "$work/body")"
 call 501 GET /nope -b "$cookie"
 call 400 GET /nodes/pve1/tasks/nonsense/status -b "$cookie"
+
+# How Proxmox refuses, and what it makes of odd requests.
+call 401 POST /access/ticket -d 'username=root@pam' -d password=wrong
+[ "$(value message | head -c 22)" = "authentication failure" ] || fail "a wrong password: $(cat "$work/body")"
+call 401 GET /version -H 'Authorization: PVEAPIToken=root@pam!clients=0'
+[ ! -s "$work/body" ] || fail "a 401 has a body: $(cat "$work/body")"
+call 200 GET //nodes//pve1/status -b "$cookie"
+call 501 DELETE /pools/curl -b "$cookie" -H "CSRFPreventionToken: $csrf" -d force=1
+call 400 PUT /pools/curl -b "$cookie" -H "CSRFPreventionToken: $csrf" -d 'comment=order;net0'
+grep -q '"net0":"property is not defined' "$work/body" || fail "a semicolon does not end a parameter: $(cat "$work/body")"
+call 200 DELETE /pools/curl -b "$cookie" -H "CSRFPreventionToken: $csrf"
