@@ -10,8 +10,8 @@ use serde_json::Value;
 use crate::Error;
 use crate::db::Tx;
 use crate::rows::{
-    Orphan, RequestKey, Seed, Token, aliases, annotations, events, flavours, ids, images,
-    instances, keys, orphans, secrets, seeds, tokens,
+    AuditEntry, Orphan, RequestKey, Seed, Token, aliases, annotations, audit, events, flavours,
+    ids, images, instances, keys, orphans, secrets, seeds, tokens,
 };
 
 /// A change to the store. Applied in order, in one transaction with whatever
@@ -143,6 +143,8 @@ pub enum Change {
         /// The sequences.
         sequences: Vec<u64>,
     },
+    /// Writes down who asked for what; its sequence and time are given here.
+    Audit(Box<AuditEntry>),
     /// An event for people.
     Note {
         /// The instance that it is about, if any.
@@ -248,6 +250,7 @@ pub(crate) async fn apply(tx: &mut Tx, change: Change) -> Result<(), Error> {
         Change::TakeKey { key, begun } => keys::take(tx, &key, begun).await,
         Change::KeepAnswer { key, answer } => keys::answer(tx, &key, &answer).await,
         Change::ExpectSequence { id, sequences } => instances::expect(tx, id, &sequences).await,
+        Change::Audit(entry) => audit::write(tx, &entry).await,
         Change::Note { instance, text } => events::note(tx, instance, &text).await,
     }
 }

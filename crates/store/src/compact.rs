@@ -7,7 +7,7 @@ use model::Timestamp;
 use crate::Error;
 use crate::db::{Tx, Value, text};
 use crate::feed::{self, FeedKind};
-use crate::rows::{aliases, events, ids, keys};
+use crate::rows::{aliases, audit, events, ids, keys};
 use crate::store::Store;
 
 /// How many workflows one commit forgets at most: the writer has others to
@@ -59,6 +59,7 @@ async fn forget_records(tx: &mut Tx, before: Timestamp) -> Result<(), Error> {
     events::compact(tx, before).await?;
     ids::compact(tx).await?;
     keys::compact(tx).await?;
+    audit::compact(tx).await?;
     feed::compact(tx, before).await?;
     let long_before =
         before.as_millis() - i64::try_from(NAMES_OUTLIVE.as_millis()).unwrap_or(i64::MAX);

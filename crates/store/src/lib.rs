@@ -33,7 +33,7 @@ pub use feed::{FeedItem, FeedKind};
 pub use flow::{CancelAnswer, Start};
 pub use read::OperationJournal;
 pub use rows::{
-    Alias, AnnotationRow, Event, IdReservation, InstanceFilter, OperationFilter, Orphan,
-    RequestKey, RetiredId, Seed, Token, UsedKey,
+    Alias, AnnotationRow, AuditEntry, AuditFilter, Event, EventFilter, IdReservation,
+    InstanceFilter, OperationFilter, Orphan, RequestKey, RetiredId, Seed, Token, UsedKey,
 };
 pub use store::{Settings, Store};

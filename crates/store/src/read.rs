@@ -13,9 +13,9 @@ use crate::db::{last_sequence, text};
 use crate::feed::{self, FeedItem};
 use crate::flow;
 use crate::rows::{
-    Alias, AnnotationRow, Event, InstanceFilter, OperationFilter, Orphan, RetiredId, Seed, Token,
-    UsedKey, aliases, annotations, events, flavours, ids, images, instances, keys, operations,
-    orphans, secrets, seeds, tokens,
+    Alias, AnnotationRow, AuditEntry, AuditFilter, Event, EventFilter, InstanceFilter,
+    OperationFilter, Orphan, RetiredId, Seed, Token, UsedKey, aliases, annotations, audit, events,
+    flavours, ids, images, instances, keys, operations, orphans, secrets, seeds, tokens,
 };
 use crate::store::Store;
 
@@ -154,13 +154,28 @@ impl Store {
         annotations::of(&mut self.reader().await?, &self.key, owner).await
     }
 
-    /// Events, newest first; those of one instance, or all.
+    /// Events, oldest first.
+    pub async fn events_after(&self, filter: &EventFilter) -> Result<Vec<Event>, Error> {
+        events::after(&mut self.reader().await?, filter).await
+    }
+
+    /// The newest event that is not kept any more, 0 when all are.
+    pub async fn events_forgotten(&self) -> Result<u64, Error> {
+        events::forgotten(&mut self.reader().await?).await
+    }
+
+    /// Who asked for what, newest first.
+    pub async fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, Error> {
+        audit::list(&mut self.reader().await?, filter).await
+    }
+
+    /// Events for people, newest first; those of one instance, or all.
     pub async fn events(
         &self,
         instance: Option<InstanceId>,
         limit: u32,
     ) -> Result<Vec<Event>, Error> {
-        events::list(&mut self.reader().await?, instance, limit).await
+        events::notes(&mut self.reader().await?, instance, limit).await
     }
 
     /// The guests with our mark that no row claims, by provider and key; at most

@@ -17,6 +17,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("life", include_str!("../../migrations/0003_life.sql")),
     ("orphans", include_str!("../../migrations/0004_orphans.sql")),
     ("keys", include_str!("../../migrations/0005_keys.sql")),
+    ("events", include_str!("../../migrations/0006_events.sql")),
 ];
 
 const CREATE_VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_versions (

@@ -4,7 +4,7 @@ use model::{
 };
 use serde_json::Value as Json;
 
-use super::{aliases, annotations, ids, page, secrets, seeds};
+use super::{aliases, annotations, events, ids, page, secrets, seeds};
 use crate::change::InstanceUpdate;
 use crate::db::{Connection, Row, Tx, Value, int, json, text, word};
 use crate::feed::FeedKind;
@@ -132,7 +132,7 @@ pub(crate) async fn insert(tx: &mut Tx, instance: &Instance) -> Result<(), Error
     ];
     tx.db.execute(insert, &parameters).await?;
     tx.touch(FeedKind::Instance, instance.id);
-    Ok(())
+    events::of_instance(tx, "instance.created", instance, &[]).await
 }
 
 pub(crate) async fn update(
@@ -150,6 +150,7 @@ pub(crate) async fn update(
     if update.if_sequence.is_some_and(|sequence| sequence != instance.sequence) {
         return Ok(());
     }
+    let before = instance.clone();
     merge(&mut instance, update, tx)?;
     let write = "UPDATE instances SET provider = $2, name = $3, spec = $4, generation = $5,
             phase = $6, attempt = $7, attempts = $8, native = $9, observed = $10, fault = $11,
@@ -171,7 +172,10 @@ pub(crate) async fn update(
     ];
     tx.db.execute(write, &parameters).await?;
     tx.touch(FeedKind::Instance, id);
-    Ok(())
+    match events::differences(&before, &instance).as_slice() {
+        [] => Ok(()),
+        changed => events::of_instance(tx, "instance.changed", &instance, changed).await,
+    }
 }
 
 fn merge(instance: &mut Instance, update: InstanceUpdate, tx: &Tx) -> Result<(), Error> {
@@ -241,6 +245,9 @@ pub(crate) async fn expect(tx: &mut Tx, id: InstanceId, sequences: &[u64]) -> Re
 
 /// Forgets an instance with everything that belongs to it.
 pub(crate) async fn remove(tx: &mut Tx, id: InstanceId) -> Result<(), Error> {
+    if let Some(row) = get(&mut tx.db, id).await? {
+        events::of_instance(tx, "instance.deleted", &row, &[]).await?;
+    }
     seeds::remove(tx, id).await?;
     secrets::remove_of(tx, id).await?;
     annotations::remove_of(tx, id).await?;

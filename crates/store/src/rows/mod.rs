@@ -2,6 +2,7 @@
 
 pub(crate) mod aliases;
 pub(crate) mod annotations;
+pub(crate) mod audit;
 pub(crate) mod events;
 pub(crate) mod flavours;
 pub(crate) mod ids;
@@ -17,7 +18,8 @@ pub(crate) mod tokens;
 
 pub use aliases::Alias;
 pub use annotations::AnnotationRow;
-pub use events::Event;
+pub use audit::{AuditEntry, AuditFilter};
+pub use events::{Event, EventFilter};
 pub use ids::{IdReservation, RetiredId};
 pub use instances::InstanceFilter;
 pub use keys::{RequestKey, UsedKey};

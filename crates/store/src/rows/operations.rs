@@ -1,7 +1,7 @@
 use engine::{Cause, Entry, Outcome};
 use model::{InstanceId, Operation, OperationId, OperationKind, OperationState, ProjectId};
 
-use super::page;
+use super::{events, page};
 use crate::Error;
 use crate::db::{Connection, Row, Tx, Value, json, text, word};
 use crate::feed::FeedKind;
@@ -118,7 +118,7 @@ pub(crate) async fn insert(tx: &mut Tx, operation: &Operation) -> Result<(), Err
     ];
     tx.db.execute(insert, &parameters).await?;
     tx.touch(FeedKind::Operation, operation.id);
-    Ok(())
+    events::of_operation(tx, operation).await
 }
 
 /// What becomes of an operation's row.
@@ -195,9 +195,17 @@ async fn write(tx: &mut Tx, id: OperationId, view: View) -> Result<(), Error> {
     let parameters =
         [text(id), word(&view.state)?, view.reason.into(), json(&view.left)?, ended_at.into()];
     if tx.db.execute(update, &parameters).await? > 0 {
-        tx.touch(FeedKind::Operation, id);
+        changed(tx, id).await?;
     }
     Ok(())
+}
+
+async fn changed(tx: &mut Tx, id: OperationId) -> Result<(), Error> {
+    tx.touch(FeedKind::Operation, id);
+    match get(&mut tx.db, id).await? {
+        Some(row) => events::of_operation(tx, &row).await,
+        None => Ok(()),
+    }
 }
 
 /// Keeps an operation's row true to the journal of its root workflow. Its steps
@@ -227,7 +235,7 @@ pub(crate) async fn begins(tx: &mut Tx, id: OperationId) -> Result<(), Error> {
     let update = "UPDATE operations SET state = $2 WHERE id = $1 AND state = $3";
     let (running, queued) = (word(&OperationState::Running)?, word(&OperationState::Queued)?);
     if tx.db.execute(update, &[text(id), running, queued]).await? > 0 {
-        tx.touch(FeedKind::Operation, id);
+        changed(tx, id).await?;
     }
     Ok(())
 }

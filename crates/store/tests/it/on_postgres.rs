@@ -6,6 +6,8 @@ pub const POSTGRES: bool = true;
 mod children;
 #[path = "claims.rs"]
 mod claims;
+#[path = "events.rs"]
+mod events;
 #[path = "ids.rs"]
 mod ids;
 #[path = "keys.rs"]

@@ -6,6 +6,8 @@ pub const POSTGRES: bool = false;
 mod children;
 #[path = "claims.rs"]
 mod claims;
+#[path = "events.rs"]
+mod events;
 #[path = "files.rs"]
 mod files;
 #[path = "ids.rs"]
