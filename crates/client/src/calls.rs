@@ -3,9 +3,10 @@
 use model::{FlavourId, ImageId, InstanceId, OperationId, TokenId};
 
 use crate::wire::{
-    Accepted, CreateInstance, CreatedToken, Flavour, FlavourList, Image, ImageList, Instance,
-    InstanceList, InstanceQuery, LIST_MOST, NewFlavour, NewToken, Operation, OperationList,
-    OperationLog, OperationQuery, Reboot, Shutdown, TokenList,
+    Accepted, AuditList, AuditQuery, CreateInstance, CreatedToken, DryRun, EventList, EventQuery,
+    Flavour, FlavourList, Image, ImageList, Instance, InstanceList, InstanceQuery, LIST_MOST,
+    NewFlavour, NewToken, Operation, OperationList, OperationLog, OperationQuery, Reboot, Shutdown,
+    TokenList,
 };
 use crate::{Client, Error};
 
@@ -16,6 +17,15 @@ impl Client {
     /// As every call: [`Error`].
     pub async fn create_instance(&self, request: &CreateInstance) -> Result<Accepted, Error> {
         self.post_json("v1/instances", request).await
+    }
+
+    /// `POST /v1/instances?dry_run=true`: what [`Self::create_instance`] would do;
+    /// nothing is done.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn plan_instance(&self, request: &CreateInstance) -> Result<DryRun, Error> {
+        self.post_json("v1/instances?dry_run=true", request).await
     }
 
     /// `GET /v1/instances/{id}`.
@@ -160,6 +170,22 @@ impl Client {
     /// As every call: [`Error`].
     pub async fn abandon_operation(&self, id: OperationId) -> Result<Operation, Error> {
         self.post(&format!("v1/operations/{id}/abandon")).await
+    }
+
+    /// `GET /v1/events`: one page, oldest first.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn events(&self, query: &EventQuery) -> Result<EventList, Error> {
+        self.get_with("v1/events", query).await
+    }
+
+    /// `GET /v1/audit`: one page, newest first.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn audit(&self, query: &AuditQuery) -> Result<AuditList, Error> {
+        self.get_with("v1/audit", query).await
     }
 
     /// `GET /v1/images`.

@@ -220,6 +220,7 @@ impl Running {
     /// # Errors
     /// What a part failed with.
     pub async fn stop(mut self) -> Result<()> {
+        self.house.close();
         self.stop.cancel();
         let mut outcome = Ok(());
         let drained = async {

@@ -8,9 +8,11 @@ use model::{Clock, HostId, InstallationId, Instance, InstanceId, Mark, ProviderI
 use provider::{Facts, Provider};
 use secrecy::{ExposeSecret, SecretString};
 use store::Store;
+use tokio_util::sync::CancellationToken;
 
 use crate::placement::Placing;
 use crate::read_model::ReadModel;
+use crate::use_cases::audit::Refusals;
 use crate::use_cases::tokens::VerifiedTokens;
 
 /// What an administrator has set.
@@ -125,12 +127,29 @@ impl Core {
 pub struct House {
     pub(crate) core: Arc<Core>,
     pub(crate) verified: VerifiedTokens,
+    pub(crate) refusals: Refusals,
+    closing: CancellationToken,
 }
 
 impl House {
     /// The use cases over this core.
     pub fn new(core: Arc<Core>) -> Arc<Self> {
-        Arc::new(Self { core, verified: VerifiedTokens::default() })
+        Arc::new(Self {
+            core,
+            verified: VerifiedTokens::default(),
+            refusals: Refusals::default(),
+            closing: CancellationToken::new(),
+        })
+    }
+
+    /// Asks everything that answers without an end to end.
+    pub fn close(&self) {
+        self.closing.cancel();
+    }
+
+    /// Cancelled once the house is to close.
+    pub fn closing(&self) -> CancellationToken {
+        self.closing.clone()
     }
 
     /// The change sequence that reads reflect.

@@ -20,9 +20,11 @@ pub use observer::Observer;
 pub use placement::{HostChoice, Placement};
 pub use random::SystemRandom;
 pub use read_model::{InstanceFilter, ReadModel};
+pub use store::{AuditEntry, AuditFilter, Event};
 pub use use_cases::{
-    Accepted, Answered, CreateInstance, EditInstance, LogLine, Looked, NewFlavour, NewSnapshot,
-    NewToken, OperationFilter, OrphanInfo, OrphanReport, PowerChange, ResizeInstance, TokenInfo,
+    Accepted, Answered, CreateInstance, EditInstance, EventQuery, LogLine, Looked, NewFlavour,
+    NewSnapshot, NewToken, OperationFilter, OrphanInfo, OrphanReport, PlannedCreate, PowerChange,
+    ResizeInstance, TokenInfo,
 };
 pub use watch::ProviderWatch;
 pub use workflows::{

@@ -66,19 +66,42 @@ impl Core {
             row.is_none_or(|row| row.phase == Phase::Creating && row.observed.is_none())
         });
         let placed = choose(&instance.spec, &image, &view.hosts, |host| {
-            let mut promised = self.promised(instance, host);
-            for (id, (other, spec)) in placing.iter() {
-                if other == host && *id != instance.id {
-                    promised.cores += spec.cores;
-                    promised.memory += spec.memory;
-                }
-            }
-            promised
+            self.promised_with(&placing, instance, host)
         })
         .map_err(StepError::permanent)?;
         let (cores, memory) = (instance.spec.cores, instance.spec.memory.as_bytes());
         placing.insert(instance.id, (placed.host.clone(), Promised { cores, memory }));
         Ok(placed)
+    }
+
+    /// Every host with its score for an instance that is only asked for, or the
+    /// reason why it could not be made there. Nothing is promised to it.
+    pub(crate) fn rate(&self, instance: &Instance) -> Result<Vec<HostChoice>, String> {
+        let view = self.read_model.provider_view(&instance.provider);
+        if !view.seen {
+            return Err(format!("the hosts of {} have not been seen yet", instance.provider));
+        }
+        let image = self.read_model.image(instance.spec.image);
+        let image = image.ok_or("the image is not known any more")?;
+        let placing = self.placing.lock().unwrap_or_else(PoisonError::into_inner);
+        let promised = |host: &HostId| self.promised_with(&placing, instance, host);
+        Ok(rate(&instance.spec, &image, &view.hosts, promised))
+    }
+
+    fn promised_with(
+        &self,
+        placing: &BTreeMap<InstanceId, (HostId, Promised)>,
+        instance: &Instance,
+        host: &HostId,
+    ) -> Promised {
+        let mut promised = self.promised(instance, host);
+        for (id, (other, spec)) in placing {
+            if other == host && *id != instance.id {
+                promised.cores += spec.cores;
+                promised.memory += spec.memory;
+            }
+        }
+        promised
     }
 
     /// Every host with its score for an instance that moves, or the reason why
@@ -158,24 +181,34 @@ pub(crate) fn choose(
     hosts: &[HostView],
     promised: impl Fn(&HostId) -> Promised,
 ) -> Result<Placement, String> {
-    let mut explanation = Vec::new();
-    let mut best: Option<(f64, &HostId)> = None;
-    for host in hosts {
-        match score(spec, image, host, promised(&host.id)) {
-            Ok(score) => {
-                explanation.push(format!("{}: score {score:.3}", host.id));
-                if best.is_none_or(|(other, id)| (score, &id) > (other, &&host.id)) {
-                    best = Some((score, &host.id));
-                }
-            }
-            Err(reason) => explanation.push(format!("{}: {reason}", host.id)),
-        }
-    }
-    match best {
-        Some((_, host)) => Ok(Placement { host: host.clone(), explanation }),
+    let choices = rate(spec, image, hosts, promised);
+    let explanation: Vec<String> = choices.iter().map(ToString::to_string).collect();
+    match best(&choices) {
+        Some(host) => Ok(Placement { host, explanation }),
         None if explanation.is_empty() => Err("no host: the provider shows none".to_owned()),
         None => Err(format!("no host can carry it: {}", explanation.join("; "))),
     }
+}
+
+fn rate(
+    spec: &InstanceSpec,
+    image: &Image,
+    hosts: &[HostView],
+    promised: impl Fn(&HostId) -> Promised,
+) -> Vec<HostChoice> {
+    let choice = |host: &HostView| HostChoice {
+        host: host.id.clone(),
+        score: score(spec, image, host, promised(&host.id)),
+    };
+    hosts.iter().map(choice).collect()
+}
+
+/// The host with the best score; among equals the first by name.
+pub(crate) fn best(choices: &[HostChoice]) -> Option<HostId> {
+    let fit =
+        choices.iter().filter_map(|choice| Some((*choice.score.as_ref().ok()?, &choice.host)));
+    fit.reduce(|best, next| if (next.0, best.1) > (best.0, next.1) { next } else { best })
+        .map(|(_, host)| host.clone())
 }
 
 fn score(

@@ -9,6 +9,7 @@ use secrecy::SecretString;
 
 use super::Native;
 use super::error::Failure;
+use super::request::RequestId;
 
 /// Tokens are far shorter.
 const TOKEN_MOST: usize = 512;
@@ -21,7 +22,10 @@ pub(super) async fn authenticate(
     next: Next,
 ) -> Result<Response, Failure> {
     let bearer = bearer(request.headers())?;
-    let caller = native.house.authenticate(&bearer, Door::Native).await?;
+    let mut caller = native.house.authenticate(&bearer, Door::Native).await?;
+    if let Some(RequestId(id)) = request.extensions().get() {
+        caller.request.id = id.clone();
+    }
     request.extensions_mut().insert(caller);
     Ok(next.run(request).await)
 }

@@ -5,13 +5,13 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use client::wire;
 use model::{ByteCount, HostId, InstanceId};
-use provisioner::{EditInstance, HostChoice, ResizeInstance};
+use provisioner::{EditInstance, ResizeInstance};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::error::Failure;
 use super::extract::{Authenticated, Id, Json, JsonOrDefault};
-use super::instances::{flavour_called, name_of};
+use super::instances::{flavour_called, host_score, name_of};
 use super::{Native, accepted};
 
 pub(super) fn routes() -> OpenApiRouter<Native> {
@@ -91,13 +91,9 @@ async fn destinations(
     Authenticated(caller): Authenticated,
     Id(id): Id<InstanceId>,
 ) -> Result<Answer<wire::DestinationList>, Failure> {
-    let row = |choice: HostChoice| wire::Destination {
-        host: choice.host.to_string(),
-        score: choice.score.as_ref().ok().copied(),
-        refused: choice.score.err(),
-    };
     let choices = native.house.destinations(&caller, id)?;
-    Ok(Answer(wire::DestinationList { destinations: choices.into_iter().map(row).collect() }))
+    let destinations = choices.into_iter().map(host_score).collect();
+    Ok(Answer(wire::DestinationList { destinations }))
 }
 
 /// Move an instance to another host

@@ -4,21 +4,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json as Answer;
 use axum::extract::{OriginalUri, State};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json as Answer};
 use client::wire;
 use http::HeaderMap;
 use model::{
     ByteCount, Caller, DiskSpec, Error, FlavourId, HostId, ImageId, Instance, InstanceId, NicSpec,
     ProjectId, Timestamp,
 };
-use provisioner::{CreateInstance, House, InstanceFilter, PowerChange};
+use provisioner::{CreateInstance, HostChoice, House, InstanceFilter, PlannedCreate, PowerChange};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::error::Failure;
 use super::extract::{Authenticated, Id, Json, JsonOrDefault, Params};
+use super::terms::Unkept;
 use super::{Native, accepted, etag, page};
 
 pub(super) fn routes() -> OpenApiRouter<Native> {
@@ -260,25 +261,59 @@ fn filter_of(
     })
 }
 
+pub(super) fn host_score(choice: HostChoice) -> wire::HostScore {
+    wire::HostScore {
+        host: choice.host.to_string(),
+        score: choice.score.as_ref().ok().copied(),
+        refused: choice.score.err(),
+    }
+}
+
+fn dry_run(planned: PlannedCreate) -> wire::DryRun {
+    let spec = planned.spec;
+    let disk = |disk: DiskSpec| wire::Disk { size_bytes: disk.size.as_bytes() };
+    wire::DryRun {
+        possible: planned.refused.is_none(),
+        refused: planned.refused,
+        project: planned.project.to_string(),
+        cores: spec.cores,
+        memory_bytes: spec.memory.as_bytes(),
+        disks: spec.disks.into_iter().map(disk).collect(),
+        host: planned.host.map(|host| host.to_string()),
+        hosts: planned.hosts.into_iter().map(host_score).collect(),
+        actions: planned.actions,
+    }
+}
+
 /// Create an instance
 ///
-/// The instance can be read at once; the operation makes it.
+/// The instance can be read at once; the operation makes it. With `dry_run` the
+/// answer says what would be done, and nothing is.
 #[utoipa::path(
     post,
     path = "/v1/instances",
     tag = "instances",
+    params(wire::CreateQuery),
     request_body = wire::CreateInstance,
-    responses((status = 202, description = "Accepted", body = wire::Accepted))
+    responses(
+        (status = 202, description = "Accepted", body = wire::Accepted),
+        (status = 200, description = "With `dry_run`: what would be done", body = wire::DryRun),
+    )
 )]
 async fn create(
     State(native): State<Native>,
     Authenticated(caller): Authenticated,
+    Params(query): Params<wire::CreateQuery>,
     Json(request): Json<wire::CreateInstance>,
-) -> Result<impl IntoResponse + use<>, Failure> {
+) -> Result<Response, Failure> {
     let request = request_of(&native.house, &caller, request)?;
+    if query.dry_run {
+        let planned = native.house.plan_instance(&caller, request).await?;
+        return Ok((Extension(Unkept), Answer(dry_run(planned))).into_response());
+    }
     let answer = native.house.create_instance(&caller, request).await?;
     let body = wire::Accepted { instance: answer.instance, operation: answer.operation };
-    Ok(accepted(answer.operation, body))
+    Ok(accepted(answer.operation, body).into_response())
 }
 
 /// Get an instance

@@ -1,10 +1,12 @@
 //! The native door: JSON over HTTP under `/v1`, with bearer tokens.
 
+mod audit;
 mod auth;
 mod changes;
 mod describe;
 mod error;
 mod etag;
+mod events;
 mod extract;
 mod flavours;
 mod health;
@@ -13,6 +15,7 @@ mod instances;
 mod operations;
 mod orphans;
 mod page;
+mod query;
 mod request;
 mod snapshots;
 mod terms;
@@ -41,6 +44,8 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// Requests at the same time; more are refused.
     pub requests: usize,
+    /// Streams of events at the same time; more are refused.
+    pub streams: usize,
     /// How long a request may take. None waits for a hypervisor.
     pub request_timeout: Duration,
 }
@@ -51,6 +56,7 @@ impl Default for Limits {
             body_bytes: 256 << 10,
             body_timeout: Duration::from_secs(10),
             requests: 512,
+            streams: 256,
             request_timeout: Duration::from_secs(30),
         }
     }
@@ -63,6 +69,7 @@ struct Native {
     clock: Arc<dyn Clock>,
     limits: Limits,
     slots: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
     openapi: Arc<str>,
 }
 
@@ -71,9 +78,12 @@ struct Native {
 /// # Errors
 /// [`Error::Internal`] when the API's description cannot be written.
 pub fn router(house: Arc<House>, clock: Arc<dyn Clock>, limits: Limits) -> Result<Router, Error> {
-    let openapi = serde_json::to_string(&describe::openapi()).map_err(Error::internal)?;
+    let described = describe::openapi();
+    let known = query::known(&described);
+    let openapi = serde_json::to_string(&described).map_err(Error::internal)?;
     let slots = Arc::new(Semaphore::new(limits.requests));
-    let native = Native { house, clock, limits, slots, openapi: Arc::from(openapi) };
+    let streams = Arc::new(Semaphore::new(limits.streams));
+    let native = Native { house, clock, limits, slots, streams, openapi: Arc::from(openapi) };
     let authenticate = middleware::from_fn_with_state(native.clone(), auth::authenticate);
     let open = routes_open().split_for_parts().0.route("/openapi.json", get(health::description));
     Ok(routes_v1()
@@ -81,6 +91,8 @@ pub fn router(house: Arc<House>, clock: Arc<dyn Clock>, limits: Limits) -> Resul
         .0
         .route_layer(middleware::from_fn(etag::by_body))
         .route_layer(middleware::from_fn_with_state(native.clone(), terms::terms))
+        .route_layer(middleware::from_fn_with_state(known, query::check))
+        .route_layer(middleware::from_fn_with_state(native.clone(), audit::refusals))
         .route_layer(authenticate)
         .merge(open)
         .fallback(|| async { Failure::NoRoute })
@@ -99,6 +111,8 @@ fn routes_v1() -> OpenApiRouter<Native> {
         .merge(flavours::routes())
         .merge(orphans::routes())
         .merge(tokens::routes())
+        .merge(events::routes())
+        .merge(audit::routes())
 }
 
 fn routes_open() -> OpenApiRouter<Native> {

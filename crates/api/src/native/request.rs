@@ -22,8 +22,17 @@ use super::error::Failure;
 /// Longer ids of clients are replaced.
 const REQUEST_ID_MOST: usize = 64;
 
-pub(super) async fn around(State(native): State<Native>, request: Request, next: Next) -> Response {
+/// A request's id, for what happens inside.
+#[derive(Clone, Debug)]
+pub(super) struct RequestId(pub String);
+
+pub(super) async fn around(
+    State(native): State<Native>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let id = request_id(request.headers());
+    request.extensions_mut().insert(RequestId(id.clone()));
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let begun = Instant::now();
     let mut response = within_limits(&native, request, next).await;

@@ -68,6 +68,7 @@ async fn misbehaving(limits: Limits) -> (provisioner::testing::TestHouse, Router
         clock: Arc::new(SystemClock::new()),
         limits,
         slots: Arc::new(Semaphore::new(limits.requests)),
+        streams: Arc::new(Semaphore::new(limits.streams)),
         openapi: Arc::from(""),
     };
     let fail = || async { Failure::from(Error::internal("password=hunter2")) };

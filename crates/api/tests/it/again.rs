@@ -202,3 +202,67 @@ async fn lists_are_filtered_and_lead_to_their_next_page() {
     let next = ask(&doors, &format!("GET {path}"), &token, "", "").await;
     assert_eq!(next.json()["instances"][0]["name"], "web-2", "{link}");
 }
+
+#[tokio::test]
+async fn a_dry_run_says_what_would_be_done_and_writes_nothing() {
+    let doors = Doors::open().await;
+    let client = doors.client("default", Role::Member).await;
+    let token = doors.token("default", Role::Member, None).await;
+    let store = &doors.test.core.store;
+    let before = (store.dump().await.unwrap(), doors.test.cloud.dump());
+    let mut request = CreateInstance::new("web-1", "debian");
+    (request.cores, request.memory_bytes) = (Some(1), Some(1 << 30));
+    let plan = client.plan_instance(&request).await.unwrap();
+    assert!(plan.possible && plan.refused.is_none(), "{plan:?}");
+    let chosen = plan.hosts.iter().find(|row| Some(&row.host) == plan.host.as_ref()).unwrap();
+    let most = plan.hosts.iter().filter_map(|row| row.score).fold(f64::MIN, f64::max);
+    assert_eq!(chosen.score, Some(most), "{plan:?}");
+    assert!(plan.hosts.iter().all(|row| row.score.is_some() != row.refused.is_some()), "{plan:?}");
+    assert!(plan.actions.iter().any(|name| name == "clone"), "{plan:?}");
+    let other = plan.hosts.iter().find(|row| row.refused.is_some()).map(|row| row.host.clone());
+    request.memory_bytes = Some(1 << 46);
+    let none = client.plan_instance(&request).await.unwrap();
+    assert!(!none.possible && none.host.is_none() && none.actions.is_empty(), "{none:?}");
+    assert!(none.hosts.iter().all(|row| row.refused.is_some()), "{none:?} {other:?}");
+    // It is checked as a creation is, uses no key up, and is spelt like this.
+    let key = "idempotency-key: k\r\n";
+    for body in [CREATE, CREATE] {
+        let reply = ask(&doors, "POST /v1/instances?dry_run=true", &token, key, body).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        assert_eq!(reply.header("idempotency-replayed"), None);
+    }
+    let bad = CREATE.replace("debian", "nope");
+    let reply = ask(&doors, "POST /v1/instances?dry_run=true", &token, "", &bad).await;
+    assert_eq!(reply.json()["error"]["field"], "image", "{reply:?}");
+    for query in ["dryrun=true", "dry_run=yes", "%64ry_run=true&x"] {
+        let line = format!("POST /v1/instances?{query}");
+        assert_eq!(ask(&doors, &line, &token, "", CREATE).await.status, 400, "{query}");
+    }
+    assert_eq!((store.dump().await.unwrap(), doors.test.cloud.dump()), before);
+    // A creation goes where and how its dry run said.
+    request.memory_bytes = Some(1 << 30);
+    let made = client.create_instance(&request).await.unwrap();
+    let silent = &mut client::progress::Silent;
+    let done = client::progress::follow(&client, made.operation, silent).await.unwrap();
+    let steps: Vec<&str> = done.steps.iter().map(|step| step.name.as_str()).collect();
+    assert!(plan.actions.iter().all(|action| steps.contains(&action.as_str())), "{steps:?}");
+    assert_eq!(client.instance(made.instance).await.unwrap().host, plan.host);
+}
+
+#[tokio::test]
+async fn a_parameter_that_a_route_does_not_take_is_refused_by_name() {
+    let doors = Doors::open().await;
+    let token = doors.token("default", Role::Admin, None).await;
+    let description = serde_json::to_value(api::native::openapi()).unwrap();
+    let mut asked = 0;
+    for (path, item) in description["paths"].as_object().unwrap() {
+        for method in item.as_object().unwrap().keys().filter(|_| path.starts_with("/v1/")) {
+            asked += 1;
+            let line = format!("{} {path}?bogus=1", method.to_uppercase());
+            let reply = ask(&doors, &line, &token, "", "{}").await;
+            assert_eq!(reply.status, 400, "{line}: {reply:?}");
+            assert_eq!(reply.json()["error"]["field"], "bogus", "{line}: {reply:?}");
+        }
+    }
+    assert!(asked > 20, "{asked}");
+}

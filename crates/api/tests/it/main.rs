@@ -5,6 +5,7 @@ mod again;
 mod bad_input;
 mod callers;
 mod commands;
+mod follow;
 mod life;
 mod metadata;
 mod openapi;

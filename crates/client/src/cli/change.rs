@@ -8,7 +8,7 @@ use super::instance::{PowerArgs, accepted, resolve_id};
 use super::output::{Format, Screen, Table, ago};
 use crate::Client;
 use crate::size::parse_size;
-use crate::wire::{EditInstance, Migrate, NewSnapshot, Resize};
+use crate::wire::{EditInstance, HostScore, Migrate, NewSnapshot, Resize};
 
 #[derive(Debug, Args)]
 pub struct ResizeArgs {
@@ -166,12 +166,21 @@ pub(super) async fn destinations(
     if screen.format == Format::Json {
         return screen.json(&list);
     }
+    hosts(screen, list.destinations, "no other hosts")
+}
+
+/// Hosts with their scores, or the reasons why not.
+pub(super) fn hosts(
+    screen: &mut Screen,
+    rows: Vec<HostScore>,
+    none: &str,
+) -> Result<Exit, Failure> {
     let mut table = Table::new(&[("HOST", 0), ("SCORE", 0), ("WHY NOT", 0)]);
-    for row in list.destinations {
+    for row in rows {
         let score = row.score.map(|score| format!("{score:.3}")).unwrap_or_default();
         table.row([row.host, score, row.refused.unwrap_or_default()]);
     }
-    screen.table(&table, "no other hosts")
+    screen.table(&table, none)
 }
 
 pub(super) async fn snapshot(

@@ -10,7 +10,7 @@ use super::change::{self, EditArgs, MigrateArgs, ResizeArgs, SnapshotCommand};
 use super::exit::{Exit, Failure, settled};
 use super::filter::InstanceFilterArgs;
 use super::operation::follow;
-use super::output::{Format, Screen, Table, ago, seconds, sheet};
+use super::output::{Format, Screen, Table, ago, clean, seconds, sheet};
 use crate::Client;
 use crate::size::{parse_size, show_size};
 use crate::wire::{
@@ -139,6 +139,9 @@ pub struct CreateArgs {
     /// instance is made
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
+    /// Show what would be done and where, and do nothing
+    #[arg(long, conflicts_with_all = ["key", "wait"])]
+    dry_run: bool,
     /// Follow the operation until the instance is there
     #[arg(long)]
     wait: bool,
@@ -244,7 +247,23 @@ fn taken(verb: &str, name: &str, operation: OperationId) -> String {
     format!("{verb} of {name} is accepted\n  next: innkeeper operation watch {operation}\n")
 }
 
+async fn dry_run(client: &Client, screen: &mut Screen, args: CreateArgs) -> Result<Exit, Failure> {
+    let plan = client.plan_instance(&request(args)?).await?;
+    if screen.is_json() {
+        return screen.json(&plan);
+    }
+    change::hosts(screen, plan.hosts, "no hosts")?;
+    let verdict = match (&plan.refused, &plan.host) {
+        (None, Some(host)) => format!("on {host}: {}", plan.actions.join(", ")),
+        (reason, _) => format!("not now: {}", reason.as_deref().unwrap_or("no host")),
+    };
+    screen.print(&format!("{}\n", clean(&verdict)))
+}
+
 async fn create(client: &Client, screen: &mut Screen, args: CreateArgs) -> Result<Exit, Failure> {
+    if args.dry_run {
+        return dry_run(client, screen, args).await;
+    }
     let (name, wait) = (args.name.clone(), args.wait);
     let keyed = args.key.as_ref().map(|key| client.with_idempotency_key(key));
     let answer = keyed.as_ref().unwrap_or(client).create_instance(&request(args)?).await?;

@@ -96,9 +96,9 @@ pub struct Migrate {
     pub online: bool,
 }
 
-/// A host, and what speaks for or against moving an instance there.
+/// A host, and what speaks for or against an instance there.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Destination {
+pub struct HostScore {
     /// The host.
     pub host: String,
     /// Its score: more is better. Absent when it will not do.
@@ -113,5 +113,5 @@ pub struct Destination {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DestinationList {
     /// The hosts.
-    pub destinations: Vec<Destination>,
+    pub destinations: Vec<HostScore>,
 }

@@ -7,7 +7,7 @@ use model::{InstanceId, OperationId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Door, InstanceState, OperationKind, Phase, PowerState, Secret, Time};
+use super::{Door, HostScore, InstanceState, OperationKind, Phase, PowerState, Secret, Time};
 
 /// A request for an instance. Cores, memory and the root disk come from the
 /// flavour unless they are given.
@@ -149,6 +149,41 @@ pub struct Accepted {
     /// The operation to follow.
     #[schema(value_type = String, format = "uuid")]
     pub operation: OperationId,
+}
+
+/// How to take a request for an instance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct CreateQuery {
+    /// Answer what would be done (200), and do nothing of it.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// What a creation would do now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DryRun {
+    /// Whether it would be made.
+    pub possible: bool,
+    /// Why it would not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+    /// For which project.
+    pub project: String,
+    /// Virtual processor cores.
+    pub cores: u32,
+    /// Memory.
+    pub memory_bytes: u64,
+    /// Disks; empty: the image's.
+    pub disks: Vec<Disk>,
+    /// The host that would be chosen now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Every host with its score, or the reason why not.
+    pub hosts: Vec<HostScore>,
+    /// The names of what would be done on the hypervisor, in order.
+    pub actions: Vec<String>,
 }
 
 /// Which instances to list.

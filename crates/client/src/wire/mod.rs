@@ -7,6 +7,7 @@
 mod catalogue;
 mod change;
 mod error;
+mod event;
 mod instance;
 mod operation;
 mod orphan;
@@ -17,13 +18,13 @@ mod words;
 
 pub use catalogue::{Flavour, FlavourList, Image, ImageList, NewFlavour};
 pub use change::{
-    Destination, DestinationList, EditInstance, Migrate, NewSnapshot, Resize, Snapshot,
-    SnapshotList,
+    DestinationList, EditInstance, HostScore, Migrate, NewSnapshot, Resize, Snapshot, SnapshotList,
 };
 pub use error::{ErrorBody, ErrorDetail};
+pub use event::{AuditEntry, AuditList, AuditQuery, Event, EventList, EventQuery};
 pub use instance::{
-    Accepted, Address, CreateInstance, Disk, Fault, Instance, InstanceList, InstanceQuery, Named,
-    Nic, Reboot, RunningOperation, Shutdown,
+    Accepted, Address, CreateInstance, CreateQuery, Disk, DryRun, Fault, Instance, InstanceList,
+    InstanceQuery, Named, Nic, Reboot, RunningOperation, Shutdown,
 };
 pub use operation::{
     LogLine, Operation, OperationList, OperationLog, OperationQuery, Progress, Step,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use model::{ByteCount, Caller, Error, Flavour, FlavourId, Role};
 use store::Change;
 
+use super::audit::Asked;
 use super::{InstanceLimits, public};
 use crate::house::House;
 
@@ -50,17 +51,22 @@ impl House {
             memory: request.memory,
             disk: request.disk,
         };
-        self.commit_flavour(caller, Change::PutFlavour(Box::new(flavour.clone()))).await.map_err(
-            |error| {
-                match error {
-                    // Another request was quicker.
-                    store::Error::Constraint(_) => {
-                        Error::AlreadyExists { what: "flavour", id: flavour.name.clone() }
-                    }
-                    other => public(other),
+        self.commit_flavour(
+            caller,
+            "flavour.create",
+            flavour.id,
+            Change::PutFlavour(Box::new(flavour.clone())),
+        )
+        .await
+        .map_err(|error| {
+            match error {
+                // Another request was quicker.
+                store::Error::Constraint(_) => {
+                    Error::AlreadyExists { what: "flavour", id: flavour.name.clone() }
                 }
-            },
-        )?;
+                other => public(other),
+            }
+        })?;
         Ok(flavour)
     }
 
@@ -73,11 +79,20 @@ impl House {
         if self.core.read_model.flavour(id).is_none() {
             return Err(Error::not_found("flavour", id));
         }
-        self.commit_flavour(caller, Change::RemoveFlavour(id)).await.map_err(public)
+        self.commit_flavour(caller, "flavour.delete", id, Change::RemoveFlavour(id))
+            .await
+            .map_err(public)
     }
 
-    async fn commit_flavour(&self, caller: &Caller, change: Change) -> Result<(), store::Error> {
-        self.commit(caller, vec![change]).await?;
+    async fn commit_flavour(
+        &self,
+        caller: &Caller,
+        action: &str,
+        id: FlavourId,
+        change: Change,
+    ) -> Result<(), store::Error> {
+        let asked = Asked { action, target: &id.to_string(), operation: None };
+        self.commit(caller, asked, vec![change]).await?;
         self.caught_up().await;
         Ok(())
     }

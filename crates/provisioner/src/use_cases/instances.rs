@@ -9,14 +9,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use engine::{NewWorkflow, WorkflowId};
 use model::{
-    AttemptId, ByteCount, Caller, DiskSpec, Error, FlavourId, HostId, Image, ImageId, Instance,
-    InstanceId, InstanceSpec, Intent, NicSpec, Operation, OperationId, OperationKind,
-    OperationState, Phase, ProjectId, Role, SecretId, check_name,
+    ByteCount, Caller, DiskSpec, Error, FlavourId, HostId, Image, ImageId, Instance, InstanceId,
+    InstanceSpec, Intent, NicSpec, Operation, OperationId, OperationKind, OperationState, Phase,
+    ProjectId, Role, SecretId, check_name,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use store::{Change, Seed, Start};
 
+use super::audit::{Asked, accepted};
 use super::checks::{check_guest, check_spec, spec_of};
 use super::keys::terms;
 use super::public;
@@ -124,28 +125,10 @@ impl House {
         let (image, spec) = self.accept_spec(&request)?;
         let project = self.project_of(caller, &request)?;
         let core = &self.core;
-        let (clock, random) = (&*core.clock, &*core.random);
-        let id = InstanceId::generate(clock, random);
-        let operation = OperationId::generate(clock, random);
         let power_on = spec.start;
-        let instance = Instance {
-            id,
-            project,
-            managed_by: caller.door,
-            provider: image.provider.clone(),
-            spec,
-            generation: 1,
-            phase: Phase::Creating,
-            attempt: AttemptId::generate(clock, random),
-            attempts: 1,
-            native: serde_json::Value::Null,
-            observed: None,
-            fault: None,
-            operation: None,
-            snapshots: model::Snapshots::default(),
-            created_at: clock.now(),
-            sequence: 0,
-        };
+        let instance = self.unsaved(caller, &image.provider, project, spec);
+        let id = instance.id;
+        let operation = OperationId::generate(&*core.clock, &*core.random);
         let input = CreateInput { instance: id, provider: image.provider.clone(), power_on };
         let mut changes = vec![Change::InsertInstance(Box::new(instance.clone()))];
         if core.serves_seeds() {
@@ -288,7 +271,11 @@ impl House {
             .ok_or_else(|| Error::not_found("instance", id))
     }
 
-    fn project_of(&self, caller: &Caller, request: &CreateInstance) -> Result<ProjectId, Error> {
+    pub(super) fn project_of(
+        &self,
+        caller: &Caller,
+        request: &CreateInstance,
+    ) -> Result<ProjectId, Error> {
         match &request.project {
             Some(project) if *project != caller.project => {
                 caller.require(Role::Admin)?;
@@ -298,7 +285,10 @@ impl House {
         }
     }
 
-    fn accept_spec(&self, request: &CreateInstance) -> Result<(Arc<Image>, InstanceSpec), Error> {
+    pub(super) fn accept_spec(
+        &self,
+        request: &CreateInstance,
+    ) -> Result<(Arc<Image>, InstanceSpec), Error> {
         check_name("name", &request.name)?;
         let image_id =
             request.image.ok_or_else(|| Error::invalid("image", "an image is needed"))?;
@@ -404,6 +394,14 @@ impl House {
             let (id, made) = (operation.instance, operation.kind == OperationKind::Create);
             let begun = Accepted { instance: id, operation: operation.id };
             let mut terms = terms(caller, Some(begun));
+            terms.push(accepted(
+                caller,
+                Asked {
+                    action: operation.kind.as_str(),
+                    target: &id.to_string(),
+                    operation: Some(operation.id),
+                },
+            ));
             if let (Some(sequences), false) = (caller.request.if_sequence.clone(), made) {
                 terms.push(Change::ExpectSequence { id, sequences });
             }

@@ -5,6 +5,7 @@ use model::{Caller, Error};
 use secrecy::SecretString;
 use store::{Change, RequestKey};
 
+use super::audit::{Asked, accepted};
 use super::{Accepted, public};
 use crate::house::House;
 
@@ -49,13 +50,15 @@ impl House {
         Ok(())
     }
 
-    /// Commits what a caller asked for and what belongs to no operation.
+    /// Commits what a caller asked for and what begins no operation.
     pub(super) async fn commit(
         &self,
         caller: &Caller,
+        asked: Asked<'_>,
         mut changes: Vec<Change>,
     ) -> Result<(), store::Error> {
         changes.extend(terms(caller, None));
+        changes.push(accepted(caller, asked));
         self.core.store.commit(changes).await.map(drop)
     }
 }

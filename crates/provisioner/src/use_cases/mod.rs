@@ -1,8 +1,11 @@
 //! The use cases: what a door may ask for. Each takes a [`model::Caller`], does
 //! one thing, and answers without waiting for a hypervisor.
 
+pub(crate) mod audit;
 mod changes;
 mod checks;
+mod dry_run;
+mod events;
 mod flavours;
 mod images;
 mod instances;
@@ -15,6 +18,8 @@ use model::Error;
 
 pub use changes::{EditInstance, NewSnapshot, ResizeInstance};
 pub use checks::InstanceLimits;
+pub use dry_run::PlannedCreate;
+pub use events::EventQuery;
 pub use flavours::NewFlavour;
 pub use instances::{Accepted, CreateInstance, PowerChange};
 pub use keys::Answered;

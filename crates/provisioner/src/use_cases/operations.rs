@@ -10,6 +10,7 @@ use model::{
 use secrecy::ExposeSecret;
 use store::{CancelAnswer, Change, InstanceUpdate};
 
+use super::audit::{Asked, accepted};
 use super::public;
 use crate::guest::SeedDocuments;
 use crate::house::House;
@@ -67,10 +68,8 @@ impl House {
         caller: &Caller,
         filter: &OperationFilter,
     ) -> Result<Vec<Operation>, Error> {
-        let project = match &filter.project {
-            Some(project) if !caller.sees(project) => return Ok(Vec::new()),
-            Some(project) => Some(project.clone()),
-            None => (caller.role != Role::Admin).then(|| caller.project.clone()),
+        let Ok(project) = self.visible_project(caller, filter.project.as_ref()) else {
+            return Ok(Vec::new());
         };
         let filter = store::OperationFilter {
             project,
@@ -109,6 +108,11 @@ impl House {
             |message: &str| Error::Conflict { message: message.to_owned(), operation: Some(id) };
         match self.core.store.request_cancel(id).await.map_err(public)? {
             CancelAnswer::Requested => {
+                let target = id.to_string();
+                let asked = asked("operation.cancel", &target, id);
+                if let Err(error) = self.commit(caller, asked, Vec::new()).await {
+                    tracing::warn!(%error, operation = %id, "a cancel is not audited");
+                }
                 self.caught_up().await;
                 Ok(())
             }
@@ -128,8 +132,10 @@ impl House {
         let operation = self.visible_operation(caller, id).await?;
         let deadline = self.core.clock.now().plus(RESUMED_DEADLINE);
         let update = InstanceUpdate { fault: Some(None), ..InstanceUpdate::default() };
-        let changes =
-            vec![Change::UpdateInstance { id: operation.instance, update: Box::new(update) }];
+        let changes = vec![
+            Change::UpdateInstance { id: operation.instance, update: Box::new(update) },
+            accepted(caller, asked("operation.resume", &id.to_string(), id)),
+        ];
         if !self.core.store.resume(id, deadline, changes).await.map_err(public)? {
             return Err(not_stuck(&operation));
         }
@@ -158,8 +164,10 @@ impl House {
         };
         let update =
             InstanceUpdate { phase, fault: Some(Some(fault)), ..InstanceUpdate::default() };
-        let changes =
-            vec![Change::UpdateInstance { id: operation.instance, update: Box::new(update) }];
+        let changes = vec![
+            Change::UpdateInstance { id: operation.instance, update: Box::new(update) },
+            accepted(caller, asked("operation.abandon", &id.to_string(), id)),
+        ];
         if !self.core.store.abandon(id, changes).await.map_err(public)? {
             return Err(not_stuck(&operation));
         }
@@ -203,6 +211,10 @@ impl House {
             .filter(|operation| caller.sees(&operation.project))
             .ok_or_else(|| Error::not_found("operation", id))
     }
+}
+
+fn asked<'a>(action: &'a str, target: &'a str, id: OperationId) -> Asked<'a> {
+    Asked { action, target, operation: Some(id) }
 }
 
 fn not_stuck(operation: &Operation) -> Error {

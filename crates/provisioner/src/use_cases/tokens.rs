@@ -17,6 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 use store::{Change, Token};
 use tokio::sync::Semaphore;
 
+use super::audit::Asked;
 use super::instances::token_hash;
 use super::public;
 use crate::house::House;
@@ -134,7 +135,10 @@ impl House {
         }
         let (token, row) = self.new_token(request, now).await?;
         let info = info(&row);
-        self.commit(caller, vec![Change::PutToken(Box::new(row))]).await.map_err(public)?;
+        let target = info.id.to_string();
+        let asked = Asked { action: "token.create", target: &target, operation: None };
+        let put = vec![Change::PutToken(Box::new(row))];
+        self.commit(caller, asked, put).await.map_err(public)?;
         Ok((info, token))
     }
 
@@ -184,9 +188,29 @@ impl House {
         if self.core.store.token(id).await.map_err(public)?.is_none() {
             return Err(Error::not_found("token", id));
         }
-        self.commit(caller, vec![Change::RevokeToken(id)]).await.map_err(public)?;
+        let target = id.to_string();
+        let asked = Asked { action: "token.revoke", target: &target, operation: None };
+        self.commit(caller, asked, vec![Change::RevokeToken(id)]).await.map_err(public)?;
         self.verified.forget(id);
         Ok(())
+    }
+
+    /// Whether the token of a caller is good still, for what answers for long.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] once it has ended; [`Error::Unavailable`].
+    pub async fn still_valid(&self, caller: &Caller) -> Result<(), Error> {
+        let Ok(id) = caller.principal.id.parse::<TokenId>() else { return Ok(()) };
+        let row = self.core.store.token(id).await.map_err(public)?;
+        match row.is_some_and(|row| self.is_good(&row)) {
+            true => Ok(()),
+            false => Err(Error::Unauthenticated { message: "the token has ended".to_owned() }),
+        }
+    }
+
+    fn is_good(&self, row: &Token) -> bool {
+        let ended = row.expires_at.is_some_and(|at| at <= self.core.clock.now());
+        !ended && row.revoked_at.is_none()
     }
 
     /// Who presents this bearer token.
@@ -204,8 +228,7 @@ impl House {
             Some(known) if now.saturating_sub(known.read) < FRESH => known.row.clone(),
             known => self.token_row(id, known.as_ref()).await?.ok_or_else(refused)?,
         };
-        let ended = row.expires_at.is_some_and(|at| at <= self.core.clock.now());
-        if ended || row.revoked_at.is_some() {
+        if !self.is_good(&row) {
             return Err(refused());
         }
         let verified = match known {

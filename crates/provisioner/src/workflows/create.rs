@@ -131,7 +131,12 @@ fn seen(host: &HostId, power: PowerState, at: Timestamp) -> Observed {
     Observed { power, host: host.clone(), addresses: Vec::new(), at, pending: Vec::new() }
 }
 
-fn intent(instance: &Instance, host: &HostId, power_on: bool, serves_seeds: bool) -> Intent {
+pub(crate) fn intent(
+    instance: &Instance,
+    host: &HostId,
+    power_on: bool,
+    serves_seeds: bool,
+) -> Intent {
     let spec = &instance.spec;
     Intent::Create(Box::new(CreateIntent {
         name: spec.name.clone(),

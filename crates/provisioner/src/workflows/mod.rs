@@ -30,6 +30,7 @@ use crate::house::Core;
 
 pub use by_intent::IntentInput;
 pub use collect::{CollectInput, collect_kind, collect_orphan_kind, collection};
+pub(crate) use create::intent as create_intent;
 pub use create::{CreateInput, create_kind};
 pub use delete::{DeleteInput, delete_kind};
 pub use edit::edit_kind;
