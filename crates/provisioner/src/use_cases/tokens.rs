@@ -224,9 +224,12 @@ impl House {
         let (id, secret) = parse(text).ok_or_else(refused)?;
         let (hash, now) = (token_hash(text), self.core.clock.monotonic());
         let known = self.verified.known(&hash, now);
-        let row = match &known {
-            Some(known) if now.saturating_sub(known.read) < FRESH => known.row.clone(),
-            known => self.token_row(id, known.as_ref()).await?.ok_or_else(refused)?,
+        let (row, read) = match &known {
+            // As fresh as it was: else a token in steady use would never be read.
+            Some(known) if now.saturating_sub(known.read) < FRESH => {
+                (known.row.clone(), known.read)
+            }
+            known => (self.token_row(id, known.as_ref()).await?.ok_or_else(refused)?, now),
         };
         if !self.is_good(&row) {
             return Err(refused());
@@ -236,7 +239,7 @@ impl House {
             None if self.is_secret(secret, &row).await? => now,
             None => return Err(refused()),
         };
-        self.verified.remember(hash, Verified { row: row.clone(), verified, read: now });
+        self.verified.remember(hash, Verified { row: row.clone(), verified, read });
         let principal = Principal { id: row.id.to_string(), name: row.name };
         Ok(Caller::new(principal, row.project, door, row.role))
     }
