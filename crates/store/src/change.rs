@@ -2,7 +2,8 @@
 
 use model::{
     Address, AttemptId, Door, Fault, Flavour, FlavourId, Image, ImageId, Instance, InstanceId,
-    InstanceSpec, Observed, OperationId, Phase, PowerState, ProviderId, SecretId, TokenId,
+    InstanceSpec, Observed, OperationId, Phase, PowerState, ProjectId, ProviderId, SecretId,
+    TokenId,
 };
 use secrecy::SecretString;
 use serde_json::Value;
@@ -10,8 +11,8 @@ use serde_json::Value;
 use crate::Error;
 use crate::db::Tx;
 use crate::rows::{
-    AuditEntry, Orphan, RequestKey, Seed, Token, aliases, annotations, audit, events, flavours,
-    ids, images, instances, keys, orphans, secrets, seeds, tokens,
+    AuditEntry, Orphan, Project, RequestKey, Seed, Token, aliases, annotations, audit, events,
+    flavours, ids, images, instances, keys, orphans, projects, secrets, seeds, tokens,
 };
 
 /// A change to the store. Applied in order, in one transaction with whatever
@@ -143,6 +144,19 @@ pub enum Change {
         /// The sequences.
         sequences: Vec<u64>,
     },
+    /// Adds a project or replaces what it may use.
+    PutProject(Box<Project>),
+    /// Forgets what a project may use. It is [`Error::NotFound`] when there is no
+    /// such row.
+    RemoveProject(ProjectId),
+    /// Changes nothing. It is [`Error::Quota`] when an instance that was inserted
+    /// just before, or this intent for it, is beyond its project's quota.
+    CheckQuota {
+        /// The instance.
+        id: InstanceId,
+        /// What is asked of it; `None`: that it is made.
+        intent: Option<Box<model::Intent>>,
+    },
     /// Writes down who asked for what; its sequence and time are given here.
     Audit(Box<AuditEntry>),
     /// An event for people.
@@ -250,6 +264,9 @@ pub(crate) async fn apply(tx: &mut Tx, change: Change) -> Result<(), Error> {
         Change::TakeKey { key, begun } => keys::take(tx, &key, begun).await,
         Change::KeepAnswer { key, answer } => keys::answer(tx, &key, &answer).await,
         Change::ExpectSequence { id, sequences } => instances::expect(tx, id, &sequences).await,
+        Change::PutProject(project) => projects::put(tx, &project).await,
+        Change::RemoveProject(name) => projects::remove(tx, &name).await,
+        Change::CheckQuota { id, intent } => projects::check(tx, id, intent.as_deref()).await,
         Change::Audit(entry) => audit::write(tx, &entry).await,
         Change::Note { instance, text } => events::note(tx, instance, &text).await,
     }

@@ -26,6 +26,18 @@ pub enum Error {
     /// change sequence now.
     #[error("it has been changed meanwhile: its sequence is {0}")]
     Moved(u64),
+    /// The project's quota does not allow it. Memory and disk are bytes.
+    #[error("{what}: {used} used, {asked} asked for, at most {limit}")]
+    Quota {
+        /// `instances`, `cores`, `memory` or `disk`.
+        what: &'static str,
+        /// What is used without it.
+        used: u64,
+        /// What it asks for.
+        asked: u64,
+        /// The most.
+        limit: u64,
+    },
     /// Another operation is changing the resource, or is next to change it.
     #[error("operation {by} is changing it")]
     ClaimHeld {
@@ -60,6 +72,7 @@ impl From<Error> for StoreError {
             Error::NotFound { .. }
             | Error::Conflict(_)
             | Error::KeyUsed
+            | Error::Quota { .. }
             | Error::Moved(_)
             | Error::Constraint(_)
             | Error::ClaimHeld { .. }

@@ -34,6 +34,7 @@ pub use flow::{CancelAnswer, Start};
 pub use read::OperationJournal;
 pub use rows::{
     Alias, AnnotationRow, AuditEntry, AuditFilter, Event, EventFilter, IdReservation,
-    InstanceFilter, OperationFilter, Orphan, RequestKey, RetiredId, Seed, Token, UsedKey,
+    InstanceFilter, OperationFilter, Orphan, Project, Quota, RequestKey, RetiredId, Seed, Token,
+    Usage, UsedKey,
 };
 pub use store::{Settings, Store};

@@ -2,8 +2,8 @@
 
 use engine::{ChildEnd, Kind, Recorded, WorkflowId};
 use model::{
-    Door, Flavour, Image, ImageId, Instance, InstanceId, Operation, OperationId, ProviderId,
-    Sealed, Timestamp, TokenId,
+    Door, Flavour, Image, ImageId, Instance, InstanceId, Operation, OperationId, ProjectId,
+    ProviderId, Sealed, Timestamp, TokenId,
 };
 use secrecy::SecretString;
 use serde_json::Value as Json;
@@ -14,8 +14,9 @@ use crate::feed::{self, FeedItem};
 use crate::flow;
 use crate::rows::{
     Alias, AnnotationRow, AuditEntry, AuditFilter, Event, EventFilter, InstanceFilter,
-    OperationFilter, Orphan, RetiredId, Seed, Token, UsedKey, aliases, annotations, audit, events,
-    flavours, ids, images, instances, keys, operations, orphans, secrets, seeds, tokens,
+    OperationFilter, Orphan, Project, RetiredId, Seed, Token, Usage, UsedKey, aliases, annotations,
+    audit, events, flavours, ids, images, instances, keys, operations, orphans, projects, secrets,
+    seeds, tokens,
 };
 use crate::store::Store;
 
@@ -152,6 +153,28 @@ impl Store {
     /// What doors keep about an instance.
     pub async fn annotations(&self, owner: InstanceId) -> Result<Vec<AnnotationRow>, Error> {
         annotations::of(&mut self.reader().await?, &self.key, owner).await
+    }
+
+    /// A project, when its row was set.
+    pub async fn project(&self, name: &ProjectId) -> Result<Option<Project>, Error> {
+        projects::get(&mut self.reader().await?, name).await
+    }
+
+    /// The projects that have rows, by name.
+    pub async fn projects(&self) -> Result<Vec<Project>, Error> {
+        projects::list(&mut self.reader().await?).await
+    }
+
+    /// What a project's instances use, with what is being added to them.
+    pub async fn usage(&self, name: &ProjectId) -> Result<Usage, Error> {
+        projects::usage(&mut self.reader().await?, name).await
+    }
+
+    /// How many operations there are in each state.
+    pub async fn operation_counts(&self) -> Result<Vec<(String, u64)>, Error> {
+        let select = "SELECT state, COUNT(*) AS many FROM operations GROUP BY state ORDER BY state";
+        let rows = self.reader().await?.fetch_all(select, &[]).await?;
+        rows.iter().map(|row| Ok((row.text("state")?, row.uint("many")?))).collect()
     }
 
     /// Events, oldest first.

@@ -18,6 +18,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("orphans", include_str!("../../migrations/0004_orphans.sql")),
     ("keys", include_str!("../../migrations/0005_keys.sql")),
     ("events", include_str!("../../migrations/0006_events.sql")),
+    ("projects", include_str!("../../migrations/0007_projects.sql")),
 ];
 
 const CREATE_VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_versions (

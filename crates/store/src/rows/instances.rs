@@ -4,7 +4,7 @@ use model::{
 };
 use serde_json::Value as Json;
 
-use super::{aliases, annotations, events, ids, page, secrets, seeds};
+use super::{aliases, annotations, events, ids, page, projects, secrets, seeds};
 use crate::change::InstanceUpdate;
 use crate::db::{Connection, Row, Tx, Value, int, json, text, word};
 use crate::feed::FeedKind;
@@ -132,6 +132,7 @@ pub(crate) async fn insert(tx: &mut Tx, instance: &Instance) -> Result<(), Error
     ];
     tx.db.execute(insert, &parameters).await?;
     tx.touch(FeedKind::Instance, instance.id);
+    projects::note_size(tx, instance).await?;
     events::of_instance(tx, "instance.created", instance, &[]).await
 }
 
@@ -172,6 +173,9 @@ pub(crate) async fn update(
     ];
     tx.db.execute(write, &parameters).await?;
     tx.touch(FeedKind::Instance, id);
+    if before.generation != instance.generation {
+        projects::note_size(tx, &instance).await?;
+    }
     match events::differences(&before, &instance).as_slice() {
         [] => Ok(()),
         changed => events::of_instance(tx, "instance.changed", &instance, changed).await,

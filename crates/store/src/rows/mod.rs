@@ -12,6 +12,7 @@ pub(crate) mod keys;
 pub(crate) mod leases;
 pub(crate) mod operations;
 pub(crate) mod orphans;
+pub(crate) mod projects;
 pub(crate) mod secrets;
 pub(crate) mod seeds;
 pub(crate) mod tokens;
@@ -25,6 +26,7 @@ pub use instances::InstanceFilter;
 pub use keys::{RequestKey, UsedKey};
 pub use operations::OperationFilter;
 pub use orphans::Orphan;
+pub use projects::{Project, Quota, Usage};
 pub use seeds::Seed;
 pub use tokens::Token;
 
