@@ -297,6 +297,14 @@ impl Client {
         self.call(self.http.patch(self.url(path)?).json(body)).await
     }
 
+    pub(crate) async fn put_json<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Error> {
+        self.call(self.http.put(self.url(path)?).json(body)).await
+    }
+
     /// A call whose answer does not matter beyond its success.
     pub(crate) async fn probe(&self, path: &str) -> Result<(), Error> {
         self.send(self.http.get(self.url(path)?)).await.map(drop)

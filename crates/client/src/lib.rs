@@ -12,6 +12,7 @@ mod error;
 mod http;
 mod orphans;
 pub mod progress;
+mod projects;
 pub mod size;
 pub mod wire;
 

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::placement::Placing;
 use crate::read_model::ReadModel;
 use crate::use_cases::audit::Refusals;
+use crate::use_cases::figures::Calls;
 use crate::use_cases::tokens::VerifiedTokens;
 
 /// What an administrator has set.
@@ -39,6 +40,7 @@ pub struct Core {
     pub settings: HouseSettings,
     providers: BTreeMap<ProviderId, Arc<dyn Provider>>,
     pub(crate) placing: Placing,
+    pub(crate) calls: Calls,
 }
 
 /// Why a house could not be opened.
@@ -73,6 +75,7 @@ impl Core {
             settings,
             providers,
             placing,
+            calls: Calls::default(),
         }))
     }
 

@@ -20,11 +20,11 @@ pub use observer::Observer;
 pub use placement::{HostChoice, Placement};
 pub use random::SystemRandom;
 pub use read_model::{InstanceFilter, ReadModel};
-pub use store::{AuditEntry, AuditFilter, Event};
+pub use store::{AuditEntry, AuditFilter, Event, Quota};
 pub use use_cases::{
-    Accepted, Answered, CreateInstance, EditInstance, EventQuery, LogLine, Looked, NewFlavour,
-    NewSnapshot, NewToken, OperationFilter, OrphanInfo, OrphanReport, PlannedCreate, PowerChange,
-    ResizeInstance, TokenInfo,
+    Accepted, Answered, CallCounts, CreateInstance, EditInstance, EventQuery, Figures, LogLine,
+    Looked, NewFlavour, NewSnapshot, NewToken, OperationFilter, OrphanInfo, OrphanReport,
+    PlannedCreate, PowerChange, ProjectInfo, ResizeInstance, TokenInfo,
 };
 pub use watch::ProviderWatch;
 pub use workflows::{

@@ -215,6 +215,15 @@ impl ReadModel {
             .collect()
     }
 
+    /// How many instances there are in each state.
+    pub fn count_by_state(&self) -> BTreeMap<String, u64> {
+        let mut counts = BTreeMap::new();
+        for row in self.read().instances.values() {
+            *counts.entry(row.state().to_string()).or_default() += 1;
+        }
+        counts
+    }
+
     /// All instances of one provider.
     pub fn of_provider(&self, provider: &ProviderId) -> Vec<Arc<Instance>> {
         let rows = self.read();

@@ -12,9 +12,11 @@ mod flavours;
 mod health;
 mod images;
 mod instances;
+mod metrics;
 mod operations;
 mod orphans;
 mod page;
+mod projects;
 mod query;
 mod request;
 mod snapshots;
@@ -70,6 +72,7 @@ struct Native {
     limits: Limits,
     slots: Arc<Semaphore>,
     streams: Arc<Semaphore>,
+    requests: Arc<metrics::Requests>,
     openapi: Arc<str>,
 }
 
@@ -83,7 +86,8 @@ pub fn router(house: Arc<House>, clock: Arc<dyn Clock>, limits: Limits) -> Resul
     let openapi = serde_json::to_string(&described).map_err(Error::internal)?;
     let slots = Arc::new(Semaphore::new(limits.requests));
     let streams = Arc::new(Semaphore::new(limits.streams));
-    let native = Native { house, clock, limits, slots, streams, openapi: Arc::from(openapi) };
+    let (requests, openapi) = (Arc::default(), Arc::from(openapi));
+    let native = Native { house, clock, limits, slots, streams, requests, openapi };
     let authenticate = middleware::from_fn_with_state(native.clone(), auth::authenticate);
     let open = routes_open().split_for_parts().0.route("/openapi.json", get(health::description));
     Ok(routes_v1()
@@ -113,6 +117,8 @@ fn routes_v1() -> OpenApiRouter<Native> {
         .merge(tokens::routes())
         .merge(events::routes())
         .merge(audit::routes())
+        .merge(projects::routes())
+        .merge(metrics::routes())
 }
 
 fn routes_open() -> OpenApiRouter<Native> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use client::wire::REQUEST_ID_HEADER;
@@ -34,10 +34,13 @@ pub(super) async fn around(
     let id = request_id(request.headers());
     request.extensions_mut().insert(RequestId(id.clone()));
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let begun = Instant::now();
     let mut response = within_limits(&native, request, next).await;
     let status = response.status();
     let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    native.requests.count(&method, route, status.as_u16(), begun.elapsed());
     match response.extensions_mut().remove::<Arc<Failure>>() {
         Some(failure) => {
             let chain = failure.private().map(model::PrivateContext::chain);

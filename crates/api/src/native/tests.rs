@@ -68,6 +68,7 @@ async fn misbehaving(limits: Limits) -> (provisioner::testing::TestHouse, Router
         clock: Arc::new(SystemClock::new()),
         limits,
         slots: Arc::new(Semaphore::new(limits.requests)),
+        requests: Arc::default(),
         streams: Arc::new(Semaphore::new(limits.streams)),
         openapi: Arc::from(""),
     };

@@ -28,6 +28,7 @@ fn body(method: &str, path: &str) -> Option<&'static str> {
         ("post", "/v1/instances/{id}/resize") => Some(r#"{"cores":2}"#),
         ("patch", "/v1/instances/{id}") => Some(r#"{"name":"intruder"}"#),
         ("post", "/v1/instances/{id}/snapshots") => Some(r#"{"name":"intruder"}"#),
+        ("put", "/v1/projects/{id}") => Some(r#"{"quota":{"cores":1}}"#),
         ("post", "/v1/tokens") => Some(r#"{"name":"intruder","role":"admin"}"#),
         _ => None,
     }
@@ -50,6 +51,7 @@ async fn routes(doors: &Doors) -> Vec<Route> {
         let id = match template.split('/').nth(2).unwrap() {
             "instances" => accepted.instance.to_string(),
             "images" => image.clone(),
+            "projects" => "ours".to_owned(),
             _ => other.clone(),
         };
         for (method, operation) in item.as_object().unwrap() {

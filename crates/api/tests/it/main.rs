@@ -10,4 +10,5 @@ mod life;
 mod metadata;
 mod openapi;
 mod orphans;
+mod quota;
 mod support;

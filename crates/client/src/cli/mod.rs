@@ -11,6 +11,7 @@ mod instance;
 mod operation;
 mod orphan;
 mod output;
+mod project;
 mod token;
 
 use std::path::Path;
@@ -25,6 +26,7 @@ use catalogue::{FlavourCommand, ImageCommand};
 use instance::InstanceCommand;
 use operation::OperationCommand;
 use orphan::OrphanCommand;
+use project::ProjectCommand;
 use token::TokenCommand;
 
 use crate::Client;
@@ -48,6 +50,9 @@ pub enum Command {
     /// List and remove guests of ours that belong to no instance
     #[command(subcommand, after_help = EXIT_CODES)]
     Orphan(OrphanCommand),
+    /// Set what projects may use, and see what they do use
+    #[command(subcommand, after_help = EXIT_CODES)]
+    Project(ProjectCommand),
     /// Create, list and revoke API tokens
     #[command(subcommand, after_help = EXIT_CODES)]
     Token(TokenCommand),
@@ -83,6 +88,7 @@ pub async fn run_with(
         Command::Image(command) => catalogue::run_image(client, screen, command).await,
         Command::Flavour(command) => catalogue::run_flavour(client, screen, command).await,
         Command::Orphan(command) => orphan::run(client, screen, command).await,
+        Command::Project(command) => project::run(client, screen, command).await,
         Command::Token(command) => token::run(client, screen, command).await,
     }
 }

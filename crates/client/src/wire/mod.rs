@@ -11,6 +11,7 @@ mod event;
 mod instance;
 mod operation;
 mod orphan;
+mod project;
 mod secret;
 mod time;
 mod token;
@@ -30,6 +31,7 @@ pub use operation::{
     LogLine, Operation, OperationList, OperationLog, OperationQuery, Progress, Step,
 };
 pub use orphan::{AcceptedOperation, Looked, Orphan, OrphanList};
+pub use project::{Project, ProjectList, Quota, SetProject, Usage};
 pub use secret::Secret;
 pub use time::{ParseTimeError, Time};
 pub use token::{CreatedToken, NewToken, Token, TokenList};

@@ -6,7 +6,7 @@ use model::{
 };
 use provider::{IdRequest, ReservedId};
 
-use super::CreateInstance;
+use super::{CreateInstance, public};
 use crate::house::House;
 use crate::placement::HostChoice;
 use crate::workflows::create_intent;
@@ -53,8 +53,28 @@ impl House {
         };
         if let Err(reason) = self.look_ahead(&instance, &mut planned) {
             planned.refused = Some(reason);
+        } else if let Err(error) = self.within_quota(&planned.project, &instance).await? {
+            planned.refused = Some(public(error).to_string());
         }
         Ok(planned)
+    }
+
+    /// Whether the project has room for it now; the creation itself counts again.
+    async fn within_quota(
+        &self,
+        project: &ProjectId,
+        instance: &Instance,
+    ) -> Result<Result<(), store::Error>, Error> {
+        let store = &self.core.store;
+        let Some(row) = store.project(project).await.map_err(public)? else { return Ok(Ok(())) };
+        let image = self.core.read_model.image(instance.spec.image).and_then(|image| image.size);
+        let disk = match instance.spec.disks.as_slice() {
+            [] => image.map_or(0, model::ByteCount::as_bytes),
+            disks => disks.iter().map(|disk| disk.size.as_bytes()).sum(),
+        };
+        let (cores, memory) = (u64::from(instance.spec.cores), instance.spec.memory.as_bytes());
+        let used = store.usage(project).await.map_err(public)?;
+        Ok(row.quota.check(used, store::Usage { instances: 1, cores, memory, disk }))
     }
 
     fn look_ahead(&self, instance: &Instance, into: &mut PlannedCreate) -> Result<(), String> {

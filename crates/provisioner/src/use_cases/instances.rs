@@ -130,7 +130,10 @@ impl House {
         let id = instance.id;
         let operation = OperationId::generate(&*core.clock, &*core.random);
         let input = CreateInput { instance: id, provider: image.provider.clone(), power_on };
-        let mut changes = vec![Change::InsertInstance(Box::new(instance.clone()))];
+        let mut changes = vec![
+            Change::InsertInstance(Box::new(instance.clone())),
+            Change::CheckQuota { id, intent: None },
+        ];
         if core.serves_seeds() {
             changes.extend(self.seed_changes(&instance, &request)?);
         }
@@ -178,11 +181,13 @@ impl House {
         let operation = OperationId::generate(&*self.core.clock, &*self.core.random);
         let intent = intent(&instance, operation)?;
         let kind = operation_kind(&intent);
+        let check = || Change::CheckQuota { id, intent: Some(Box::new(intent.clone())) };
+        let changes = matches!(intent, Intent::Resize(_)).then(check).into_iter().collect();
         let input = IntentInput::of(&instance, intent);
         let start = Start {
             workflow: self.workflow(operation, wish.kind, &input, id, wish.deadline)?,
             operation: Some(self.operation_row(caller, &instance, operation, kind)),
-            changes: Vec::new(),
+            changes,
         };
         self.start(caller, start).await?;
         Ok(operation)

@@ -6,12 +6,14 @@ mod changes;
 mod checks;
 mod dry_run;
 mod events;
+pub(crate) mod figures;
 mod flavours;
 mod images;
 mod instances;
 mod keys;
 mod operations;
 mod orphans;
+mod projects;
 pub(crate) mod tokens;
 
 use model::Error;
@@ -20,11 +22,13 @@ pub use changes::{EditInstance, NewSnapshot, ResizeInstance};
 pub use checks::InstanceLimits;
 pub use dry_run::PlannedCreate;
 pub use events::EventQuery;
+pub use figures::{CallCounts, Figures};
 pub use flavours::NewFlavour;
 pub use instances::{Accepted, CreateInstance, PowerChange};
 pub use keys::Answered;
 pub use operations::{LogLine, OperationFilter};
 pub use orphans::{Looked, OrphanInfo, OrphanReport};
+pub use projects::ProjectInfo;
 pub use tokens::{NewToken, TokenInfo};
 
 /// What a store error means to whoever called.
@@ -37,6 +41,9 @@ fn public(error: store::Error) -> Error {
         store::Error::Moved(sequence) => Error::PreconditionFailed {
             message: format!("it has been changed meanwhile: it stands at {sequence}"),
         },
+        store::Error::Quota { what, used, asked, limit } => {
+            Error::QuotaExceeded { message: quota_text(what, used, asked, limit) }
+        }
         store::Error::KeyUsed => Error::Conflict {
             message: "a request with this idempotency key is being carried out".to_owned(),
             operation: None,
@@ -46,5 +53,15 @@ fn public(error: store::Error) -> Error {
             context: Some(model::PrivateContext::new(error)),
         },
         other => Error::internal(other),
+    }
+}
+
+fn quota_text(what: &str, used: u64, asked: u64, limit: u64) -> String {
+    match what {
+        "memory" | "disk" => {
+            let [used, asked, limit] = [used, asked, limit].map(model::ByteCount::bytes);
+            format!("{what}: {used} used, {asked} asked for, the project has at most {limit}")
+        }
+        _ => format!("{what}: {used} used, {asked} asked for, the project has at most {limit}"),
     }
 }

@@ -144,7 +144,9 @@ pub(super) async fn apply(
 ) -> Result<Applied<Change>, StepError> {
     let (provider, action) = (core.provider(&subject.provider)?, action_of(step.step)?);
     let context = context(core, subject, step).await?;
-    match provider.apply(&action, &context).await.map_err(step_error)? {
+    let answer = provider.apply(&action, &context).await;
+    core.calls.count(&subject.provider, "apply", answer.is_ok());
+    match answer.map_err(step_error)? {
         provider::Applied::Done(output) => {
             let changes = subject.changes(&output);
             Ok(Applied::Done { output, changes })
@@ -162,7 +164,9 @@ pub(super) async fn probe(
 ) -> Result<Probed<Change>, StepError> {
     let (provider, action) = (core.provider(&subject.provider)?, action_of(step.step)?);
     let context = context(core, subject, step).await?;
-    match provider.probe(&action, &context).await.map_err(step_error)? {
+    let answer = provider.probe(&action, &context).await;
+    core.calls.count(&subject.provider, "probe", answer.is_ok());
+    match answer.map_err(step_error)? {
         Probe::NotDone => Ok(Probed::NotDone),
         Probe::InProgress(None) => Ok(Probed::InProgress(None)),
         Probe::InProgress(Some(handle)) => {
@@ -183,7 +187,9 @@ pub(super) async fn undo(
 ) -> Result<Undone<Change>, StepError> {
     let (provider, action) = (core.provider(&subject.provider)?, action_of(step.step)?);
     let context = context(core, subject, step).await?;
-    match provider.undo(&action, &context).await.map_err(step_error)? {
+    let answer = provider.undo(&action, &context).await;
+    core.calls.count(&subject.provider, "undo", answer.is_ok());
+    match answer.map_err(step_error)? {
         provider::Undone::Done => Ok(Undone::Done { changes: Vec::new() }),
         provider::Undone::Tombstone(why) => {
             // The id is retired with its mark when the attempt ends; the
