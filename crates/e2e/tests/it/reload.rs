@@ -45,7 +45,7 @@ async fn a_token_and_a_fingerprint_that_were_wrong_are_read_again_at_a_hangup() 
     let right = fs::read_to_string(site.config()).unwrap();
     let pin = simulator.fingerprint();
     let other: String = pin.replace(['0', '1', '2', '3', '4'], "5");
-    fs::write(site.config(), right.replace(&pin, &other)).unwrap();
+    fs::write(site.config(), right.replace(pin, &other)).unwrap();
     let mut serving = site.serve().unwrap();
     let client = site.open(&mut serving).await.unwrap();
     assert!(client.images().await.unwrap().is_empty());

@@ -87,6 +87,12 @@ fn pending(simulator: &Simulator) -> Vec<String> {
     pending.map(|request| format!("{} {}", request.method, request.path)).collect()
 }
 
+/// The vmid that a clone asks for.
+fn id(request: &RequestRecord) -> Option<u64> {
+    let id = &request.parameters["newid"];
+    id.as_u64().or_else(|| id.as_str()?.parse().ok())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_stood_still_sends_nothing_for_what_another_has_finished() {
     let (simulator, data_base) = (cluster().await, Cluster::shared().data_base());
@@ -141,10 +147,6 @@ async fn a_replica_that_stood_still_sends_nothing_for_what_another_has_finished(
     // It works again, on what is new. All that it sends is about that.
     let late = first.client(false).unwrap().create_instance(&request("late")).await.unwrap();
     settled(&client, &[late.operation]).await;
-    let id = |request: &RequestRecord| -> Option<u64> {
-        let id = &request.parameters["newid"];
-        id.as_u64().or_else(|| id.as_str()?.parse().ok())
-    };
     let after: Vec<_> =
         writes(&simulator).into_iter().filter(|request| request.sequence > last).collect();
     let vmid = after.iter().find_map(id).expect("the new one was cloned").to_string();

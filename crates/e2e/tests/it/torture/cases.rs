@@ -187,10 +187,7 @@ async fn judge(
         if !case.sample.has_no_row() {
             is_visible(bench, instance, reason).await?;
         }
-        bench.world.obey(left).await;
-        let (house, admin) = (bench.house(), bench.admin());
-        house.resume_operation(&admin, operation).await.map_err(|error| error.to_string())?;
-        outcome = bench.settle(operation).await.map_err(text)?;
+        outcome = resumed(bench, operation, left).await?;
     }
     settle_world(bench, case).await.map_err(text)?;
     nothing_collected(bench, case).await?;
@@ -234,6 +231,18 @@ async fn judge(
         Outcome::Stuck { .. } if has(case, What::Foreign) => Ok(()),
         other => Err(format!("unlawful end: {other:?}")),
     }
+}
+
+/// How an operation ends that is resumed when somebody has done what it asks for.
+async fn resumed(
+    bench: &mut Bench,
+    operation: OperationId,
+    left: &[String],
+) -> Result<Outcome, String> {
+    bench.world.obey(left).await;
+    let (house, admin) = (bench.house(), bench.admin());
+    house.resume_operation(&admin, operation).await.map_err(|error| error.to_string())?;
+    bench.settle(operation).await.map_err(|error| format!("{error:#}"))
 }
 
 /// A change that is unwound has left the world as it was.
@@ -284,10 +293,7 @@ async fn judge_deleted(
 ) -> Result<(), String> {
     let text = |error: anyhow::Error| format!("{error:#}");
     if let Outcome::Stuck { left, .. } = &deleted {
-        bench.world.obey(left).await;
-        let (house, admin) = (bench.house(), bench.admin());
-        house.resume_operation(&admin, deletion).await.map_err(|error| error.to_string())?;
-        deleted = bench.settle(deletion).await.map_err(text)?;
+        deleted = resumed(bench, deletion, left).await?;
     }
     if deleted != Outcome::Done {
         let story = bench.story(deletion).await.map_err(text)?;

@@ -156,8 +156,7 @@ torture! {
     collect_over_proxmox: ProxmoxWorld, Collect;
     // These take minutes each: a suite of their own (docs/reference/test-suites.md).
     long_resize_over_proxmox: ProxmoxWorld, Resize;
-    // A snapshot over Proxmox is missing: of its 47 cases one ends unlawfully (a
-    // snapshot with memory that is made in part leaves its state volume).
+    long_snapshot_over_proxmox: ProxmoxWorld, Snapshot;
     long_rollback_over_proxmox: ProxmoxWorld, Rollback;
     long_migrate_over_proxmox: ProxmoxWorld, Migrate;
     edit_over_proxmox: ProxmoxWorld, Edit;
