@@ -180,6 +180,11 @@ impl Machine {
     }
 
     pub fn run(&self, arguments: &[&str]) -> Ended {
+        self.run_with(arguments, &[])
+    }
+
+    /// The same with more of an environment.
+    pub fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Ended {
         let output = Command::new(self.at("run"))
             .args(arguments)
             .env_clear()
@@ -187,6 +192,7 @@ impl Machine {
             .env("HOME", self.at("home"))
             .env("CARGO_HOME", self.at("home/.cargo"))
             .env("M", self.folder.path())
+            .envs(environment.iter().copied())
             .output()
             .unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
