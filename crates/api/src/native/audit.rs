@@ -105,6 +105,7 @@ async fn list(
     Params(query): Params<wire::AuditQuery>,
 ) -> Result<impl IntoResponse + use<>, Failure> {
     let limit = page::limit(query.limit)?;
+    page::check_sequence("after", query.after.unwrap_or(0))?;
     let filter = AuditFilter {
         project: name_of("project", query.project)?,
         principal: query.principal,

@@ -60,8 +60,8 @@ fn describe_failures(operation: &mut Operation) {
 
 /// Every change takes the same headers, and an accepted one answers the same.
 fn describe_terms(operation: &mut Operation, of_instance: bool) {
-    let header = |name: &str, text: &str| {
-        let schema = ObjectBuilder::new().schema_type(Type::String).build();
+    let header = |name: &str, pattern: &str, text: &str| {
+        let schema = ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).build();
         let parameter = ParameterBuilder::new()
             .name(name)
             .parameter_in(ParameterIn::Header)
@@ -72,10 +72,10 @@ fn describe_terms(operation: &mut Operation, of_instance: bool) {
     let parameters = operation.parameters.get_or_insert_default();
     let key = "Sent again with the same key within 24 hours, the request is answered as it was \
                answered first, and nothing is done again. 1 to 255 visible ASCII characters";
-    parameters.push(header(wire::IDEMPOTENCY_KEY_HEADER, key));
+    parameters.push(header(wire::IDEMPOTENCY_KEY_HEADER, "^[!-~]{1,255}$", key));
     if of_instance {
         let text = "The instance is changed only if this is its entity tag (412 otherwise)";
-        parameters.push(header("if-match", text));
+        parameters.push(header("if-match", "^([*]|\"[!#-~]+\")$", text));
     }
     if let Some(RefOr::T(response)) = operation.responses.responses.get_mut("202") {
         let mut location = Header::new(ObjectBuilder::new().schema_type(Type::String).build());

@@ -85,7 +85,7 @@ async fn list(
         after: query.after.unwrap_or(0),
         limit: limit + 1,
     };
-    check_sequence("after", wanted.after)?;
+    page::check_sequence("after", wanted.after)?;
     if wants_stream(&headers) {
         let after = last_event_id(&headers)?.or(query.after);
         return follow(native, caller, wanted, after).await;
@@ -103,20 +103,12 @@ fn wants_stream(headers: &HeaderMap) -> bool {
     accepts.flat_map(|value| value.to_str()).any(|value| value.contains("text/event-stream"))
 }
 
-/// The data bases count to 2^63 - 1.
-fn check_sequence(field: &str, sequence: u64) -> Result<(), Error> {
-    match i64::try_from(sequence) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(Error::invalid(field, "expected the sequence of an event")),
-    }
-}
-
 fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Error> {
     let Some(value) = headers.get(LAST_EVENT_ID) else { return Ok(None) };
     let sequence = value.to_str().ok().and_then(|text| text.trim().parse().ok());
     let sequence = sequence
         .ok_or_else(|| Error::invalid(LAST_EVENT_ID, "expected the sequence of an event"))?;
-    check_sequence(LAST_EVENT_ID, sequence)?;
+    page::check_sequence(LAST_EVENT_ID, sequence)?;
     Ok(Some(sequence))
 }
 

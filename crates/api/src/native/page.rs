@@ -14,6 +14,14 @@ pub(super) fn limit(asked: Option<u32>) -> Result<usize, Error> {
     Err(Error::invalid("limit", format!("expected 1 to {}, got {asked}", wire::LIST_MOST)))
 }
 
+/// Refuses a place in the order of changes that no data base counts to.
+pub(super) fn check_sequence(field: &str, sequence: u64) -> Result<(), Error> {
+    match i64::try_from(sequence) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Error::invalid(field, format!("expected at most {}", i64::MAX))),
+    }
+}
+
 /// Takes the row that only shows that there is another page off a list of
 /// `limit + 1`, and answers the cursor of that page.
 pub(super) fn cut<T, C>(rows: &mut Vec<T>, limit: usize, cursor: impl Fn(&T) -> C) -> Option<C> {

@@ -5,6 +5,7 @@ mod again;
 mod bad_input;
 mod callers;
 mod commands;
+mod every_route;
 mod follow;
 mod life;
 mod metadata;
