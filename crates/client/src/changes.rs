@@ -3,7 +3,8 @@
 use model::InstanceId;
 
 use crate::wire::{
-    Accepted, DestinationList, EditInstance, Migrate, NewSnapshot, Resize, SnapshotList,
+    Accepted, AdoptInstance, DestinationList, EditInstance, Migrate, NewSnapshot, Resize,
+    SnapshotList,
 };
 use crate::{Client, Error};
 
@@ -20,7 +21,23 @@ impl Client {
         self.post_json(&format!("v1/instances/{id}/resize"), request).await
     }
 
-    /// `PATCH /v1/instances/{id}`: name, description, tags, protection.
+    /// `POST /v1/instances/adopt`: takes on a guest that is there.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn adopt_instance(&self, request: &AdoptInstance) -> Result<Accepted, Error> {
+        self.post_json("v1/instances/adopt", request).await
+    }
+
+    /// `POST /v1/instances/{id}/release`: forgets it; its guest stays.
+    ///
+    /// # Errors
+    /// As every call: [`Error`].
+    pub async fn release_instance(&self, id: InstanceId) -> Result<Accepted, Error> {
+        self.post(&format!("v1/instances/{id}/release")).await
+    }
+
+    /// `PATCH /v1/instances/{id}`: name, description, tags, protection, expiry.
     ///
     /// # Errors
     /// As every call: [`Error`].

@@ -13,7 +13,7 @@ use model::time::ManualClock;
 use model::{
     Caller, Clock, Door, OperationId, Principal, ProjectId, ProviderId, Random, Role, Timestamp,
 };
-use provisioner::{Core, House, HouseSettings, Observer, ProviderWatch, registry};
+use provisioner::{Core, Expiry, House, HouseSettings, Observer, ProviderWatch, registry};
 use store::testing::{Cluster, DataBase};
 use store::{PostgresSettings, Settings, Store, Synchronous, TimeSource};
 use tempfile::TempDir;
@@ -180,7 +180,8 @@ impl Bench {
             provider = wrap(provider);
         }
         let providers = BTreeMap::from([(Self::provider_id(), provider)]);
-        let settings = HouseSettings { metadata_url: Some("http://192.0.2.1:8008/".to_owned()) };
+        let metadata_url = Some("http://192.0.2.1:8008/".to_owned());
+        let settings = HouseSettings { metadata_url, ..HouseSettings::default() };
         let core =
             Core::open(Arc::clone(&store), providers, Arc::clone(&clock), random, settings).await?;
         let journal = CrashStore::new(Arc::clone(&store), crash);
@@ -269,6 +270,7 @@ impl Bench {
         if let Some(process) = &mut self.process {
             process.looked_at = Some(now);
             process.observer.look().await;
+            Expiry::new(Arc::clone(&process.house)).look().await;
         }
     }
 

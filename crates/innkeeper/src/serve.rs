@@ -12,7 +12,7 @@ use engine::{Executor, ExecutorSettings, StoreError, TokioSleep};
 use model::time::SystemClock;
 use model::{Caller, Clock, Door, Principal, ProjectId, Random, Role, Timestamp};
 use provisioner::{
-    Core, House, HouseSettings, NewToken, Observer, ProviderWatch, SystemRandom, registry,
+    Core, Expiry, House, HouseSettings, NewToken, Observer, ProviderWatch, SystemRandom, registry,
 };
 use store::Store;
 use tokio::net::{TcpListener, UnixListener};
@@ -71,7 +71,10 @@ pub async fn open(config: &Config) -> Result<Running> {
     let local = api::bind_unix(&socket)
         .await
         .with_context(|| format!("cannot listen on {}", socket.display()))?;
-    let settings = HouseSettings { metadata_url: config.metadata.as_ref().map(|m| m.url.clone()) };
+    let settings = HouseSettings {
+        metadata_url: config.metadata.as_ref().map(|m| m.url.clone()),
+        expiry_warning: config.expiry.warn_before(),
+    };
     let core = Core::open(Arc::clone(&store), providers, clock, random, settings).await?;
     let house = House::new(Arc::clone(&core));
     first_token(&house, &store, &state, config.store.postgres.is_some()).await?;
@@ -159,6 +162,11 @@ impl Running {
                 Ok(())
             });
         }
+        let (expiry, stop) = (Expiry::new(Arc::clone(&self.house)), self.stop.clone());
+        self.tasks.spawn(async move {
+            expiry.run(Arc::new(TokioSleep), stop).await;
+            Ok(())
+        });
         let (core, stop) = (Arc::clone(&self.core), self.stop.clone());
         self.tasks.spawn(async move {
             compact(&core, &stop).await;

@@ -31,8 +31,9 @@ pub struct NicSpec {
 pub struct InstanceSpec {
     /// The guest's name and host name; see [`check_name`].
     pub name: String,
-    /// What it is made from.
-    pub image: ImageId,
+    /// What it is made from; `None` for a guest that was adopted.
+    #[serde(default)]
+    pub image: Option<ImageId>,
     /// The flavour that gave cores, memory and disk, when one was named.
     pub flavour: Option<FlavourId>,
     /// Virtual processor cores, 1 to 1024.
@@ -61,14 +62,22 @@ pub struct InstanceSpec {
     /// Whether it is protected against deletion.
     #[serde(default)]
     pub protected: bool,
+    /// When the house deletes it, unless it is protected; `None`: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
 }
 
 impl InstanceSpec {
     /// A spec of this size with nothing else said, powered on once it is made.
-    pub fn new(name: &str, image: ImageId, cores: u32, memory: ByteCount) -> Self {
+    pub fn new(
+        name: &str,
+        image: impl Into<Option<ImageId>>,
+        cores: u32,
+        memory: ByteCount,
+    ) -> Self {
         Self {
             name: name.to_owned(),
-            image,
+            image: image.into(),
             flavour: None,
             cores,
             memory,
@@ -81,6 +90,7 @@ impl InstanceSpec {
             description: String::new(),
             tags: BTreeSet::new(),
             protected: false,
+            expires_at: None,
         }
     }
 }
@@ -173,6 +183,31 @@ pub struct Observed {
     /// What was accepted and waits for the guest's next start.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pending: Vec<String>,
+}
+
+/// How a guest came to be an instance, and so what may be done to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ownership {
+    /// Innkeeper made it.
+    #[default]
+    Made,
+    /// It was there, carries our mark since it was adopted, and is ours.
+    Adopted,
+    /// It was there and stays somebody else's: it is watched, started and
+    /// stopped, and deleting the instance leaves it alone.
+    Observed,
+}
+
+/// What has been said about an instance's expiry, once for each generation of
+/// its spec.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ExpiryNotes {
+    /// The generation that was warned about.
+    pub warned: Option<u64>,
+    /// The generation that is over and protected.
+    pub kept: Option<u64>,
 }
 
 /// Where an instance is in its life. Changes only by operations, except for
@@ -290,6 +325,10 @@ pub struct Instance {
     pub operation: Option<(OperationId, OperationKind)>,
     /// Its snapshots.
     pub snapshots: Snapshots,
+    /// How its guest came to be ours, if it is.
+    pub ownership: Ownership,
+    /// What has been said about its expiry.
+    pub expiry: ExpiryNotes,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// The change sequence of the store at which this row was last written.

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
     AttemptId, ByteCount, FlavourId, HostId, ImageId, InstallationId, InstanceId, NicSpec,
-    OperationId,
+    OperationId, Timestamp,
 };
 
 /// What marks a guest as made by one attempt of one installation. The mark
@@ -79,6 +79,10 @@ pub struct CreateIntent {
     pub seed: SeedAccess,
     /// Whether to power it on at the end.
     pub power_on: bool,
+    /// What people say about it, its tags and its protection, as far as they
+    /// differ from the image's.
+    #[serde(default)]
+    pub about: EditIntent,
 }
 
 /// A guest's new size. Every value is given, also one that stays.
@@ -109,6 +113,24 @@ pub struct EditIntent {
     pub tags: Option<BTreeSet<String>>,
     /// Whether it is protected against removal.
     pub protected: Option<bool>,
+    /// When the house deletes it, if at all. No provider's business.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub expires_at: Option<Option<Timestamp>>,
+}
+
+/// A value that is there, be it `null`.
+fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<Timestamp>>, D::Error> {
+    Option::deserialize(from).map(Some)
+}
+
+impl EditIntent {
+    /// Whether nothing of it is the guest's.
+    pub const fn is_empty(&self) -> bool {
+        self.name.is_none()
+            && self.description.is_none()
+            && self.tags.is_none()
+            && self.protected.is_none()
+    }
 }
 
 /// What the house asks of a provider about one guest.
@@ -163,6 +185,14 @@ pub enum Intent {
         /// Its name.
         name: String,
     },
+    /// Mark a guest that was there as ours.
+    Adopt {
+        /// A mark of ours that it may carry: that of an instance which is gone.
+        replaces: Option<Mark>,
+    },
+    /// Take our mark off, and whatever else of ours that would make trouble
+    /// once we are gone. The guest stays.
+    Release,
     /// Move it to another host.
     Migrate {
         /// The host.
@@ -188,6 +218,8 @@ impl Intent {
             Self::TakeSnapshot { .. } => "snapshot",
             Self::RollBack { .. } => "rollback",
             Self::DropSnapshot { .. } => "discard",
+            Self::Adopt { .. } => "adopt",
+            Self::Release => "release",
             Self::Migrate { .. } => "migrate",
         }
     }

@@ -27,8 +27,8 @@ pub use ids::{
 };
 pub use image::{Flavour, Image, ImagePresence};
 pub use instance::{
-    Address, DiskSpec, Fault, Instance, InstanceSpec, InstanceState, NicSpec, Observed, Phase,
-    PowerState, check_name, check_tag,
+    Address, DiskSpec, ExpiryNotes, Fault, Instance, InstanceSpec, InstanceState, NicSpec,
+    Observed, Ownership, Phase, PowerState, check_name, check_tag,
 };
 pub use intent::{CreateIntent, EditIntent, Intent, Mark, ResizeIntent, SeedAccess};
 pub use operation::{Operation, OperationKind, OperationState, StepState, StepView};

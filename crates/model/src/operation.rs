@@ -37,11 +37,15 @@ pub enum OperationKind {
     Discard,
     /// Moves it to another host.
     Migrate,
+    /// Takes on a guest that is there.
+    Adopt,
+    /// Lets it go: the guest stays.
+    Release,
 }
 
 impl OperationKind {
     /// Every kind.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Create,
         Self::Start,
         Self::Stop,
@@ -55,6 +59,8 @@ impl OperationKind {
         Self::Rollback,
         Self::Discard,
         Self::Migrate,
+        Self::Adopt,
+        Self::Release,
     ];
 
     /// The kind as it is stored and printed.
@@ -73,6 +79,8 @@ impl OperationKind {
             Self::Rollback => "rollback",
             Self::Discard => "discard",
             Self::Migrate => "migrate",
+            Self::Adopt => "adopt",
+            Self::Release => "release",
         }
     }
 }

@@ -20,7 +20,7 @@ impl Cluster {
         reference: &GuestRef,
         mark: Mark,
     ) -> Result<Destinations, Error> {
-        let identity = Identity { mark, uuid: reference.uuid.clone() };
+        let identity = Identity::of(reference, mark);
         let guest = match self.look(reference.vmid, &reference.hints(), &identity).await? {
             Standing::Ours(guest) => guest,
             Standing::Absent => return Err(gone(reference.vmid)),

@@ -1,9 +1,13 @@
 //! A guest where it was found, and what its configuration says about it.
 
-use model::{HostId, Mark};
+use model::{ByteCount, HostId, Mark};
+use provider::{Error, GuestDetails, Rejection};
 use pve::VmId;
 use pve::property::Disk;
 use pve::qemu::QemuConfig;
+
+use crate::actions::configure::TAG;
+use crate::native::GuestRef;
 
 /// A guest where it was found.
 #[derive(Clone, Debug)]
@@ -21,6 +25,57 @@ impl Guest {
     pub fn is_protected(&self) -> bool {
         is_protected(&self.config)
     }
+}
+
+impl Guest {
+    /// The guest as it stands, for its adoption.
+    ///
+    /// # Errors
+    /// [`Error::Rejected`] for a template, and for a guest that could not be
+    /// recognised again; [`Error::Busy`] while it is being made.
+    pub fn details(&self) -> Result<GuestDetails, Error> {
+        let (vmid, config) = (self.vmid, &self.config);
+        let no = |text: String| Err(Error::rejected(Rejection::Unsupported, text));
+        if config.is_template() {
+            return no(format!("VM {vmid} is a template"));
+        }
+        if let Some(lock @ ("clone" | "create")) = config.lock() {
+            return Err(Error::Busy(format!("VM {vmid} is locked ({lock})")));
+        }
+        let Some(uuid) = uuid(config) else {
+            return no(format!("VM {vmid} has no SMBIOS UUID by which it could be recognised"));
+        };
+        let native = GuestRef::write(vmid, &self.node, Some(&uuid));
+        let mut unmarked = native.clone();
+        unmarked["unmarked"] = true.into();
+        let disk = root_disk(config).and_then(|(_, disk)| disk.size());
+        let disk = disk.map(|size| ByteCount::bytes(size.bytes()));
+        let tags = config.tags().into_iter().filter(|tag| *tag != TAG);
+        Ok(GuestDetails {
+            mark: mark(config),
+            native,
+            unmarked,
+            name: config.name().unwrap_or_default().to_owned(),
+            host: self.node.clone(),
+            cores: u32::try_from(config.cores() * config.sockets()).unwrap_or(u32::MAX),
+            memory: ByteCount::mib(config.memory_mib()),
+            root_disk: disk,
+            description: without_marks(config.description().unwrap_or_default()),
+            tags: tags.map(str::to_owned).collect(),
+            protected: self.is_protected(),
+        })
+    }
+}
+
+/// Whether the guest has this UUID; `false` when none is given.
+pub(crate) fn is_it(config: &QemuConfig, uuid: Option<&str>) -> bool {
+    uuid.is_some_and(|wanted| self::uuid(config).as_deref() == Some(&wanted.to_ascii_lowercase()))
+}
+
+/// A description without its marks.
+pub(crate) fn without_marks(description: &str) -> String {
+    let lines = description.lines().filter(|line| Mark::parse(line).is_none());
+    lines.collect::<Vec<_>>().join("\n").trim().to_owned()
 }
 
 /// The mark in a guest's description.

@@ -6,7 +6,7 @@
 //!
 //! | intent | actions (reversible in italics) |
 //! |---|---|
-//! | create | *clone*, *configure*, *grow*, *firewall*, *start* |
+//! | create | *clone*, *configure*, *grow*, *firewall*, *edit*, *start* |
 //! | start, stop, shutdown | one of the same name |
 //! | reboot | *note* (the QEMU process), reboot |
 //! | destroy | stop, destroy |
@@ -16,6 +16,8 @@
 //! | rollback | *note-generation*, rollback |
 //! | discard | discard |
 //! | migrate | migrate |
+//! | adopt | *mark* |
+//! | release | unmark |
 #![warn(missing_docs)]
 
 mod actions;
@@ -39,8 +41,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use model::{Address, Clock, HostId, InstallationId, Intent, Mark};
 use provider::{
-    Action, ActionContext, Applied, Batch, Destinations, Error, Existence, Facts, Handle,
-    HandleState, IdRequest, Orphan, Plan, Probe, Provider, ReservedId, Undone,
+    Action, ActionContext, Applied, Batch, Destinations, Error, Existence, Facts, GuestDetails,
+    Handle, HandleState, IdRequest, Orphan, Plan, Probe, Provider, ReservedId, Undone,
 };
 use serde_json::Value;
 
@@ -159,6 +161,13 @@ impl Provider for ProxmoxProvider {
     async fn inspect(&self, key: &str) -> Result<Option<Orphan>, Error> {
         match key.parse() {
             Ok(vmid) => self.cluster.inspect(vmid).await,
+            Err(_) => Err(Error::invalid(format!("expected a vmid, got {key:?}"))),
+        }
+    }
+
+    async fn describe(&self, key: &str) -> Result<Option<GuestDetails>, Error> {
+        match key.parse() {
+            Ok(vmid) => self.cluster.describe(vmid).await,
             Err(_) => Err(Error::invalid(format!("expected a vmid, got {key:?}"))),
         }
     }

@@ -27,6 +27,10 @@ pub(crate) struct GuestRef {
     /// Where that template is.
     #[serde(default)]
     pub source_node: Option<HostId>,
+    /// Whether it carries no mark of ours: it stays somebody else's, and its
+    /// UUID alone tells it from others.
+    #[serde(default)]
+    pub unmarked: bool,
 }
 
 impl GuestRef {
@@ -134,6 +138,15 @@ pub(crate) struct Identity {
     pub mark: Mark,
     /// The UUID that it must have, when it is known.
     pub uuid: Option<String>,
+    /// Whether the UUID alone decides: the guest is somebody else's.
+    pub unmarked: bool,
+}
+
+impl Identity {
+    /// Who the guest of this reference has to be.
+    pub fn of(reference: &GuestRef, mark: Mark) -> Self {
+        Self { mark, uuid: reference.uuid.clone(), unmarked: reference.unmarked }
+    }
 }
 
 fn read<T: DeserializeOwned>(native: &Value, what: &str) -> Result<T, Error> {

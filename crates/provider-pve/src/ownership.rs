@@ -7,7 +7,7 @@
 //! alone, at another vmid, proves nothing. A template is nobody's guest.
 
 use model::{HostId, Mark};
-use provider::{Error, Existence, Orphan, Rejection};
+use provider::{Error, Existence, GuestDetails, Orphan, Rejection};
 use pve::VmId;
 use pve::cluster::ResourceFilter;
 use pve::qemu::QemuConfig;
@@ -69,7 +69,7 @@ impl Cluster {
 
     /// See [`provider::Provider::exists`].
     pub async fn existence(&self, reference: &GuestRef, mark: Mark) -> Result<Existence, Error> {
-        let identity = Identity { mark, uuid: reference.uuid.clone() };
+        let identity = Identity::of(reference, mark);
         let place = self.find(reference.vmid, &reference.hints()).await?;
         if let Place::Hidden(text) = place {
             // What may not be seen is not proven to be somebody else's.
@@ -83,6 +83,33 @@ impl Cluster {
                 return Err(Error::Busy(format!("VM {} is being made", guest.vmid)));
             }
         })
+    }
+
+    /// The guest of this reference by its vmid and UUID alone, whatever mark it
+    /// carries; `None` when it is not there.
+    ///
+    /// # Errors
+    /// As [`Cluster::look`].
+    pub async fn by_uuid(&self, reference: &GuestRef) -> Result<Option<Guest>, Error> {
+        match self.find(reference.vmid, &reference.hints()).await? {
+            Place::At(guest) if guest.config.is_template() => Ok(None),
+            Place::At(guest) => {
+                let same = guest::is_it(&guest.config, reference.uuid.as_deref());
+                Ok(same.then_some(guest))
+            }
+            Place::Hidden(text) => Err(Error::Unavailable(text)),
+            Place::Absent | Place::Other(_) => Ok(None),
+        }
+    }
+
+    /// See [`provider::Provider::describe`].
+    pub async fn describe(&self, vmid: VmId) -> Result<Option<GuestDetails>, Error> {
+        match self.find(vmid, &[]).await? {
+            Place::At(guest) => guest.details().map(Some),
+            Place::Absent => Ok(None),
+            Place::Other(text) => Err(Error::rejected(Rejection::Unsupported, text)),
+            Place::Hidden(text) => Err(Error::Unavailable(text)),
+        }
     }
 
     /// See [`provider::Provider::inspect`].
@@ -195,6 +222,12 @@ fn foreign(vmid: VmId, config: &QemuConfig, identity: &Identity) -> Option<Strin
     if config.is_template() {
         return who("is a template");
     }
+    if identity.unmarked {
+        return match guest::is_it(config, identity.uuid.as_deref()) {
+            true => None,
+            false => who("is another guest (its SMBIOS UUID differs)"),
+        };
+    }
     let Some(mark) = guest::mark(config) else {
         return who("does not carry our mark");
     };
@@ -206,7 +239,7 @@ fn foreign(vmid: VmId, config: &QemuConfig, identity: &Identity) -> Option<Strin
         return who("carries the mark of another instance");
     }
     match &identity.uuid {
-        Some(uuid) if guest::uuid(config).as_deref() != Some(&uuid.to_ascii_lowercase()) => {
+        Some(_) if !guest::is_it(config, identity.uuid.as_deref()) => {
             who("carries our mark, but is another guest (its SMBIOS UUID differs)")
         }
         None if mark.attempt != wanted.attempt => who("carries the mark of another attempt"),
@@ -247,7 +280,7 @@ mod tests {
     #[test]
     fn ours_needs_vmid_uuid_installation_and_instance() {
         let (ours, other) = (mark(1), mark(2));
-        let known = Identity { mark: ours, uuid: Some("ab".into()) };
+        let known = Identity { mark: ours, uuid: Some("ab".into()), unmarked: false };
         assert_eq!(verdict(&ours, "AB", &known, &[]), None);
         // A later attempt's row still owns the guest that has its UUID.
         let attempt = other.attempt;
@@ -266,7 +299,7 @@ mod tests {
     #[test]
     fn without_a_uuid_the_attempt_must_be_ours() {
         let (ours, other) = (mark(1), mark(2));
-        let unknown = Identity { mark: ours, uuid: None };
+        let unknown = Identity { mark: ours, uuid: None, unmarked: false };
         assert_eq!(verdict(&ours, "anything", &unknown, &[]), None);
         let attempt = other.attempt;
         assert!(verdict(&Mark { attempt, ..ours }, "x", &unknown, &[]).is_some());

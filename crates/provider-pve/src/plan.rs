@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::actions::{
-    clone, configure, destroy, edit, firewall, grow, migrate, reboot, resize, rollback, shutdown,
-    snapshot, start, stop,
+    clone, configure, destroy, edit, firewall, grow, mark, migrate, reboot, resize, rollback,
+    shutdown, snapshot, start, stop,
 };
 use crate::native::{self, GuestRef, HostFacts, ImageRef};
 use crate::settings::{CloneMode, Settings, is_interface_name};
@@ -52,6 +52,15 @@ impl Settings {
             return self.create(create, facts, ids);
         }
         let guest = GuestRef::read(&facts.native)?;
+        if guest.unmarked && *intent == Intent::Release {
+            // Nothing of ours is on it.
+            let actions = Vec::new();
+            return Ok(Plan { provider: KIND.to_owned(), reference: Value::Null, actions });
+        }
+        if guest.unmarked && !is_power(intent) {
+            let text = format!("VM {} is only observed: {} is not ours", guest.vmid, intent.name());
+            return Err(Error::rejected(Rejection::Unsupported, text));
+        }
         let host = facts.guest.as_ref().map_or(&guest.node, |seen| &seen.host);
         let on = |name, reversible, payload: Value, patience| {
             self.action(name, host, reversible, payload, patience)
@@ -79,6 +88,12 @@ impl Settings {
                     on(destroy::NAME, false, json!({}), none),
                 ]
             }
+            Intent::Adopt { replaces } => {
+                let tagged = facts.guest.as_ref().is_some_and(|seen| seen.labelled);
+                let payload = mark::Adopt { replaces: *replaces, tagged };
+                vec![on(mark::MARK, true, payload_of(&payload)?, none)]
+            }
+            Intent::Release => vec![on(mark::UNMARK, false, json!({}), none)],
             other => self.changes(other, host)?,
         };
         Ok(Plan { provider: KIND.to_owned(), reference: Value::Null, actions })
@@ -173,6 +188,11 @@ impl Settings {
         if !intent.security_groups.is_empty() {
             let payload = payload_of(&firewall_payload(&intent.security_groups)?)?;
             actions.push(self.action(firewall::NAME, host, true, payload, none));
+        }
+        if !intent.about.is_empty() {
+            // Taken back with the guest, as all that is done to it.
+            let payload = payload_of(&edit::Edit { edit: intent.about.clone() })?;
+            actions.push(self.action(edit::NAME, host, true, payload, none));
         }
         if intent.power_on {
             actions.push(self.action(start::NAME, host, true, json!({}), none));
@@ -277,6 +297,11 @@ impl Settings {
             deadline: self.timeouts.action() + patience,
         }
     }
+}
+
+/// Whether an intent changes nothing but the power of a guest.
+const fn is_power(intent: &Intent) -> bool {
+    matches!(intent, Intent::Start | Intent::Stop | Intent::Shutdown { .. } | Intent::Reboot { .. })
 }
 
 fn payload_of(payload: &impl Serialize) -> Result<Value, Error> {

@@ -33,6 +33,7 @@ fn facts(shared: bool, linked: bool) -> Facts {
 
 fn create() -> CreateIntent {
     CreateIntent {
+        about: model::EditIntent::default(),
         name: "web-1".into(),
         image: ImageId::generate(&ManualClock::default(), &SeededRandom::new(1)),
         host: "pve1".parse().unwrap(),

@@ -18,7 +18,8 @@ use serde_json::Value;
 
 pub use error::{Error, Rejection};
 pub use observe::{
-    Batch, Destination, Destinations, Existence, GuestView, HostView, ImageView, Orphan,
+    Batch, Destination, Destinations, Existence, GuestDetails, GuestView, HostView, ImageView,
+    Orphan,
 };
 pub use plan::{Action, IdRequest, Limit, Plan, ReservedId};
 
@@ -208,4 +209,11 @@ pub trait Provider: Send + Sync + 'static {
     /// # Errors
     /// As a read.
     async fn inspect(&self, key: &str) -> Result<Option<Orphan>, Error>;
+
+    /// The guest at `key` as it stands, whoever owns it, read for its adoption;
+    /// `None` when there is none. Its power is what [`Batch::guests`] says.
+    ///
+    /// # Errors
+    /// As a read; [`Error::Rejected`] for what is there and can be no instance.
+    async fn describe(&self, key: &str) -> Result<Option<GuestDetails>, Error>;
 }

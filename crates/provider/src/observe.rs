@@ -1,5 +1,7 @@
 //! What a provider sees.
 
+use std::collections::BTreeSet;
+
 use model::{ByteCount, HostId, ImagePresence, Mark, PowerState};
 use serde_json::Value;
 
@@ -96,6 +98,34 @@ pub struct Destination {
     pub host: HostId,
     /// Why the guest cannot move there, if so.
     pub refused: Option<String>,
+}
+
+/// A guest as it stands, whoever owns it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuestDetails {
+    /// The mark that it carries.
+    pub mark: Option<Mark>,
+    /// The reference to it as a guest of ours.
+    pub native: Value,
+    /// The reference to it as a guest that carries no mark: it is told from
+    /// others by what the hypervisor itself has given it.
+    pub unmarked: Value,
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub host: HostId,
+    /// Its cores.
+    pub cores: u32,
+    /// Its memory.
+    pub memory: ByteCount,
+    /// The size of its root disk, when that is known.
+    pub root_disk: Option<ByteCount>,
+    /// What people say about it, without marks.
+    pub description: String,
+    /// Its tags, without ours.
+    pub tags: BTreeSet<String>,
+    /// Whether it is protected against removal.
+    pub protected: bool,
 }
 
 /// A guest that carries a mark.

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use engine::StepError;
-use model::{Clock, HostId, InstallationId, Instance, InstanceId, Mark, ProviderId, Random};
+use model::{
+    Clock, HostId, InstallationId, Instance, InstanceId, Mark, ProviderId, Random, Timestamp,
+};
 use provider::{Facts, Provider};
 use secrecy::{ExposeSecret, SecretString};
 use store::Store;
@@ -17,11 +20,19 @@ use crate::use_cases::figures::Calls;
 use crate::use_cases::tokens::VerifiedTokens;
 
 /// What an administrator has set.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct HouseSettings {
     /// Where guests reach the metadata door, for example
     /// `http://10.0.2.2:8008/`; ends with a slash. `None`: guests get no seed.
     pub metadata_url: Option<String>,
+    /// How long before an instance expires people are warned.
+    pub expiry_warning: Duration,
+}
+
+impl Default for HouseSettings {
+    fn default() -> Self {
+        Self { metadata_url: None, expiry_warning: Duration::from_secs(24 * 3600) }
+    }
 }
 
 /// What workflows and the observer share. Doors see a [`House`] instead.
@@ -106,7 +117,11 @@ impl Core {
             .get(&instance.provider)
             .and_then(|provider| provider.guest_key(&instance.native));
         Facts {
-            image: self.read_model.image(instance.spec.image).map(|image| (*image).clone()),
+            image: instance
+                .spec
+                .image
+                .and_then(|id| self.read_model.image(id))
+                .map(|image| (*image).clone()),
             host: host.and_then(|id| view.hosts.iter().find(|view| &view.id == id).cloned()),
             native: instance.native.clone(),
             guest: key.and_then(|key| view.guests.get(&key).cloned()),
@@ -158,6 +173,11 @@ impl House {
     /// The change sequence that reads reflect.
     pub fn sequence(&self) -> u64 {
         self.core.read_model.sequence()
+    }
+
+    /// What expires before this time expires soon: people are warned.
+    pub fn expiring_before(&self) -> Timestamp {
+        self.core.clock.now().plus(self.core.settings.expiry_warning)
     }
 
     /// Waits until reads reflect this change sequence.

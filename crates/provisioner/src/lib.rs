@@ -2,6 +2,7 @@
 //! the read model: everything between the doors and the store, and nothing that
 //! knows a protocol or a hypervisor.
 
+mod expiry;
 pub mod guest;
 mod house;
 mod observer;
@@ -14,6 +15,7 @@ mod use_cases;
 mod watch;
 mod workflows;
 
+pub use expiry::Expiry;
 pub use guest::SeedDocuments;
 pub use house::{Core, House, HouseSettings, StartError};
 pub use observer::Observer;
@@ -22,9 +24,9 @@ pub use random::SystemRandom;
 pub use read_model::{InstanceFilter, ReadModel};
 pub use store::{AuditEntry, AuditFilter, Event, Quota};
 pub use use_cases::{
-    Accepted, Answered, CallCounts, CreateInstance, EditInstance, EventQuery, Figures, LogLine,
-    Looked, NewFlavour, NewSnapshot, NewToken, OperationFilter, OrphanInfo, OrphanReport,
-    PlannedCreate, PowerChange, ProjectInfo, ResizeInstance, TokenInfo,
+    Accepted, AdoptInstance, Answered, CallCounts, CreateInstance, EditInstance, EventQuery,
+    Figures, LogLine, Looked, NewFlavour, NewSnapshot, NewToken, OperationFilter, OrphanInfo,
+    OrphanReport, PlannedCreate, PowerChange, ProjectInfo, ResizeInstance, TokenInfo,
 };
 pub use watch::ProviderWatch;
 pub use workflows::{

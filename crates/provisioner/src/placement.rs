@@ -55,9 +55,11 @@ impl Core {
                 instance.provider
             )));
         }
-        let image = self.read_model.image(instance.spec.image).ok_or_else(|| {
-            StepError::permanent(format!("the image {} is not known any more", instance.spec.image))
-        })?;
+        let id = instance.spec.image.ok_or_else(|| StepError::permanent("it has no image"))?;
+        let image = self
+            .read_model
+            .image(id)
+            .ok_or_else(|| StepError::permanent(format!("the image {id} is not known any more")))?;
         // One choice at a time: each must see the one before it, whose row is
         // written only afterwards.
         let mut placing = self.placing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -81,7 +83,7 @@ impl Core {
         if !view.seen {
             return Err(format!("the hosts of {} have not been seen yet", instance.provider));
         }
-        let image = self.read_model.image(instance.spec.image);
+        let image = instance.spec.image.and_then(|id| self.read_model.image(id));
         let image = image.ok_or("the image is not known any more")?;
         let placing = self.placing.lock().unwrap_or_else(PoisonError::into_inner);
         let promised = |host: &HostId| self.promised_with(&placing, instance, host);

@@ -53,7 +53,7 @@ impl InstanceFilter {
         };
         same(&self.name, &row.spec.name)
             && same(&self.provider, &row.provider)
-            && same(&self.image, &row.spec.image)
+            && self.image.is_none_or(|image| row.spec.image == Some(image))
             && same(&self.managed_by, &row.managed_by)
             && same(&self.project, &row.project)
             && (self.host.is_none() || self.host.as_ref() == host)
@@ -228,6 +228,13 @@ impl ReadModel {
     pub fn of_provider(&self, provider: &ProviderId) -> Vec<Arc<Instance>> {
         let rows = self.read();
         rows.instances.values().filter(|row| &row.provider == provider).cloned().collect()
+    }
+
+    /// The instances that expire until then, whoever owns them.
+    pub fn expiring(&self, until: Timestamp) -> Vec<Arc<Instance>> {
+        let rows = self.read();
+        let over = |row: &&Arc<Instance>| row.spec.expires_at.is_some_and(|at| at <= until);
+        rows.instances.values().filter(over).cloned().collect()
     }
 
     /// An image.

@@ -32,7 +32,8 @@ pub async fn house() -> TestHouse {
     let provider: Arc<dyn Provider> = Arc::new(MemoryProvider::new(Arc::clone(&cloud), "test"));
     let name: ProviderId = "lab".parse().expect("lab is a name");
     let providers = BTreeMap::from([(name.clone(), provider)]);
-    let settings = HouseSettings { metadata_url: Some("http://192.0.2.1:8008/".to_owned()) };
+    let metadata_url = Some("http://192.0.2.1:8008/".to_owned());
+    let settings = HouseSettings { metadata_url, ..HouseSettings::default() };
     let core = Core::open(Arc::clone(&store), providers, Arc::clone(&clock), random, settings)
         .await
         .expect("a core");

@@ -1,9 +1,9 @@
 //! What steps and use cases commit.
 
 use model::{
-    Address, AttemptId, Door, Fault, Flavour, FlavourId, Image, ImageId, Instance, InstanceId,
-    InstanceSpec, Observed, OperationId, Phase, PowerState, ProjectId, ProviderId, SecretId,
-    TokenId,
+    Address, AttemptId, Door, ExpiryNotes, Fault, Flavour, FlavourId, Image, ImageId, Instance,
+    InstanceId, InstanceSpec, Observed, OperationId, Ownership, Phase, PowerState, ProjectId,
+    ProviderId, SecretId, TokenId,
 };
 use secrecy::SecretString;
 use serde_json::Value;
@@ -196,6 +196,10 @@ pub struct InstanceUpdate {
     pub pending: Option<Vec<String>>,
     /// Its snapshots.
     pub snapshots: Option<model::Snapshots>,
+    /// How its guest came to be ours, if it is.
+    pub ownership: Option<Ownership>,
+    /// What has been said about its expiry.
+    pub expiry: Option<ExpiryNotes>,
     /// What is wrong with it. A fault without an operation gets the one whose
     /// workflow commits it.
     pub fault: Option<Option<Fault>>,

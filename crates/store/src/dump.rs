@@ -46,6 +46,8 @@ const TABLES: &[Table] = &[
             Structure("observed"),
             Structure("fault"),
             Structure("snapshots"),
+            Text("ownership"),
+            Structure("expiry"),
         ],
     },
     Table {

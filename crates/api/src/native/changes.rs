@@ -52,7 +52,7 @@ async fn resize(
     Ok(accepted(operation, wire::Accepted { instance: id, operation }))
 }
 
-/// Rename, describe, tag or protect an instance
+/// Rename, describe, tag or protect an instance, or put its expiry off
 ///
 /// A protected instance is not deleted: the protection has to be taken off first.
 #[utoipa::path(
@@ -69,8 +69,9 @@ async fn edit(
     Id(id): Id<InstanceId>,
     Json(request): Json<wire::EditInstance>,
 ) -> Result<impl IntoResponse + use<>, Failure> {
-    let wire::EditInstance { name, description, tags, protected } = request;
-    let request = EditInstance { name, description, tags, protected };
+    let wire::EditInstance { name, description, tags, protected, expires_at } = request;
+    let expires_at = expires_at.map(|at| at.map(|at| at.0));
+    let request = EditInstance { name, description, tags, protected, expires_at };
     let operation = native.house.edit_instance(&caller, id, request).await?;
     Ok(accepted(operation, wire::Accepted { instance: id, operation }))
 }

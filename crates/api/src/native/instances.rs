@@ -36,6 +36,8 @@ pub(super) fn routes() -> OpenApiRouter<Native> {
 struct Catalogue {
     images: BTreeMap<ImageId, Arc<model::Image>>,
     flavours: BTreeMap<FlavourId, Arc<model::Flavour>>,
+    /// What expires before this expires soon.
+    soon: Timestamp,
 }
 
 impl Catalogue {
@@ -43,6 +45,7 @@ impl Catalogue {
         Self {
             images: house.images(caller).into_iter().map(|image| (image.id, image)).collect(),
             flavours: house.flavours(caller).into_iter().map(|row| (row.id, row)).collect(),
+            soon: house.expiring_before(),
         }
     }
 
@@ -69,7 +72,7 @@ fn view(instance: &Instance, catalogue: &Catalogue, now: Timestamp) -> wire::Ins
         state: instance.state().into(),
         phase: instance.phase.into(),
         power: observed.map(|seen| seen.power.into()),
-        image: catalogue.image(spec.image),
+        image: spec.image.map(|id| catalogue.image(id)),
         flavour: spec.flavour.map(|id| catalogue.flavour(id)),
         cores: spec.cores,
         memory_bytes: spec.memory.as_bytes(),
@@ -99,6 +102,9 @@ fn view(instance: &Instance, catalogue: &Catalogue, now: Timestamp) -> wire::Ins
         description: spec.description.clone(),
         tags: spec.tags.clone(),
         protected: spec.protected,
+        ownership: instance.ownership.into(),
+        expires_at: spec.expires_at.map(Into::into),
+        expiring: spec.expires_at.is_some_and(|at| at <= catalogue.soon),
         pending: observed.map(|seen| seen.pending.clone()).unwrap_or_default(),
         snapshots: u32::try_from(instance.snapshots.taken.len()).unwrap_or(u32::MAX),
         generation: instance.generation,
@@ -196,7 +202,12 @@ fn request_of(
         start: request.start,
         labels: request.labels,
         user_data: request.user_data.map(wire::Secret::into_inner),
+        network_config: request.network_config.map(wire::Secret::into_inner),
         ssh_authorized_keys: request.ssh_authorized_keys,
+        description: request.description,
+        tags: request.tags,
+        protected: request.protected,
+        expires_at: request.expires_at.map(|at| at.0),
         project: name_of::<ProjectId>("project", request.project)?,
     })
 }

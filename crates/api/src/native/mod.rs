@@ -1,5 +1,6 @@
 //! The native door: JSON over HTTP under `/v1`, with bearer tokens.
 
+mod adoption;
 mod audit;
 mod auth;
 mod changes;
@@ -108,6 +109,7 @@ pub fn router(house: Arc<House>, clock: Arc<dyn Clock>, limits: Limits) -> Resul
 fn routes_v1() -> OpenApiRouter<Native> {
     OpenApiRouter::new()
         .merge(instances::routes())
+        .merge(adoption::routes())
         .merge(changes::routes())
         .merge(snapshots::routes())
         .merge(operations::routes())

@@ -132,6 +132,20 @@ async fn results_are_tables_for_people_and_json_for_programs() {
         steps.contains("STEP") && steps.contains("place: done") || steps.contains("place: host"),
         "{steps}"
     );
+    doors.test.cloud.add_foreign(777, "old-server", &"host1".parse().unwrap(), None);
+    let mut adopted = socket.run("instance adopt lab 777 --expires-in 30d --wait -o json").await;
+    while adopted.exit == 3 {
+        // The observer has yet to see it.
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        adopted = socket.run("instance adopt lab 777 --expires-in 30d --wait -o json").await;
+    }
+    assert_eq!(adopted.exit, 0, "{}", adopted.error);
+    let shown = socket.run("instance show old-server").await.out;
+    assert!(shown.contains("observed") && shown.contains("expires:"), "{shown}");
+    assert_eq!(socket.run("instance edit old-server --no-expiry --wait -o json").await.exit, 0);
+    assert_eq!(socket.run("instance resize old-server --cores 2").await.exit, 4);
+    assert_eq!(socket.run("instance delete old-server --wait -o json").await.exit, 0);
+    assert!(doors.test.cloud.guest(777).is_some());
     let token = socket.run("token create ci --role reader --expires-in 30d").await.out;
     assert!(token.starts_with("ink_") && token.lines().count() == 1, "{token}");
     std::fs::write(socket.state.path().join(ADMIN_TOKEN_FILE), &token).unwrap();

@@ -43,7 +43,7 @@ async fn an_instance_lives_from_create_to_delete() {
     let seen = client.instance(accepted.instance).await.unwrap();
     assert_eq!(seen.state, InstanceState::Creating);
     assert_eq!(seen.operation.unwrap().id, accepted.operation);
-    assert_eq!(seen.image.name.as_deref(), Some("debian"));
+    assert_eq!(seen.image.unwrap().name.as_deref(), Some("debian"));
 
     let done = ended(&client, accepted.operation).await;
     assert_eq!(done.state, OperationState::Succeeded, "{done:?}");

@@ -29,6 +29,12 @@ async fn a_guest_finds_its_documents_before_it_starts() {
     let ask = async |method: &str, path: &str| {
         call(doors.metadata, method, &format!("/{path}"), None, None).await
     };
+    let mut request = CreateInstance::new("web-2", "debian");
+    (request.cores, request.memory_bytes) = (Some(1), Some(1 << 30));
+    request.network_config = Some(Secret::from("version: 2\n".to_owned()));
+    let other = client.create_instance(&request).await.unwrap().instance;
+    let network = ask("GET", &format!("{}/network-config", token_of(&doors, other).await)).await;
+    assert_eq!((network.status, network.body.as_str()), (200, "version: 2\n"));
     let user_data = ask("GET", &format!("{token}/user-data")).await;
     assert_eq!(user_data.status, 200);
     assert_eq!(user_data.body, "#cloud-config\npassword: hunter2\n");

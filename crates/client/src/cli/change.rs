@@ -1,14 +1,17 @@
-//! `instance resize|edit|migrate|destinations|snapshot …`.
+//! `instance resize|edit|adopt|migrate|destinations|snapshot …`.
+
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use model::ByteCount;
+use model::time::SystemClock;
+use model::{ByteCount, Clock};
 
 use super::exit::{Exit, Failure};
 use super::instance::{PowerArgs, accepted, resolve_id};
 use super::output::{Format, Screen, Table, ago};
 use crate::Client;
-use crate::size::parse_size;
-use crate::wire::{EditInstance, HostScore, Migrate, NewSnapshot, Resize};
+use crate::size::{parse_duration, parse_size};
+use crate::wire::{AdoptInstance, EditInstance, HostScore, Migrate, NewSnapshot, Resize, Time};
 
 #[derive(Debug, Args)]
 pub struct ResizeArgs {
@@ -50,6 +53,38 @@ pub struct EditArgs {
     /// Take the protection against deletion off
     #[arg(long)]
     unprotect: bool,
+    /// Delete it by itself, from now, for example 30d
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    expires_in: Option<Duration>,
+    /// Never delete it by itself
+    #[arg(long, conflicts_with = "expires_in")]
+    no_expiry: bool,
+}
+
+/// The time that is this far from now.
+pub(super) fn from_now(wait: Duration) -> Time {
+    Time(SystemClock::new().now().plus(wait))
+}
+
+#[derive(Debug, Args)]
+pub struct AdoptArgs {
+    /// The provider where the guest is
+    provider: String,
+    /// What its provider calls it; on Proxmox VE its vmid
+    guest: String,
+    /// Make it ours: it may be changed, and is removed with the instance.
+    /// Otherwise it is watched, started and stopped, and stays
+    #[arg(long)]
+    own: bool,
+    /// Delete (or release) it by itself, from now, for example 30d
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    expires_in: Option<Duration>,
+    /// Another project than the token's
+    #[arg(long)]
+    project: Option<String>,
+    /// Follow the operation until it ends
+    #[arg(long)]
+    wait: bool,
 }
 
 #[derive(Debug, Args)]
@@ -140,9 +175,28 @@ pub(super) async fn edit(
         description: args.description,
         tags: (args.no_tags || !args.tags.is_empty()).then(|| args.tags.into_iter().collect()),
         protected: (args.protect || args.unprotect).then_some(args.protect),
+        expires_at: (args.no_expiry || args.expires_in.is_some())
+            .then_some(args.expires_in.map(from_now)),
     };
     let answer = client.edit_instance(id, &request).await?;
     accepted(client, screen, &args.on, "edit", answer).await
+}
+
+pub(super) async fn adopt(
+    client: &Client,
+    screen: &mut Screen,
+    args: AdoptArgs,
+) -> Result<Exit, Failure> {
+    let on = PowerArgs::new(args.guest.clone(), args.wait);
+    let request = AdoptInstance {
+        provider: args.provider,
+        guest: args.guest,
+        owned: args.own,
+        expires_at: args.expires_in.map(from_now),
+        project: args.project,
+    };
+    let answer = client.adopt_instance(&request).await?;
+    accepted(client, screen, &on, "adoption", answer).await
 }
 
 pub(super) async fn migrate(

@@ -2,20 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use model::{ByteCount, InstanceId, OperationId};
 
-use super::change::{self, EditArgs, MigrateArgs, ResizeArgs, SnapshotCommand};
+use super::change::{
+    self, AdoptArgs, EditArgs, MigrateArgs, ResizeArgs, SnapshotCommand, from_now,
+};
 use super::exit::{Exit, Failure, settled};
 use super::filter::InstanceFilterArgs;
 use super::operation::follow;
 use super::output::{Format, Screen, Table, ago, clean, seconds, sheet};
 use crate::Client;
-use crate::size::{parse_size, show_size};
+use crate::size::{parse_duration, parse_size, show_size};
 use crate::wire::{
-    Accepted, CreateInstance, Disk, Instance, InstanceList, InstanceQuery, Nic, Reboot, Secret,
-    Shutdown,
+    Accepted, CreateInstance, Disk, Instance, InstanceList, InstanceQuery, Nic, Ownership, Reboot,
+    Secret, Shutdown,
 };
 
 #[derive(Debug, Subcommand)]
@@ -68,6 +71,10 @@ pub enum InstanceCommand {
     /// Snapshots of an instance
     #[command(subcommand)]
     Snapshot(SnapshotCommand),
+    /// Adopt a guest that is there already (administrators)
+    Adopt(AdoptArgs),
+    /// Let an instance's guest go: it stays as it is (administrators)
+    Release(PowerArgs),
     /// Delete an instance with everything that belongs to it
     Delete(PowerArgs),
 }
@@ -126,12 +133,27 @@ pub struct CreateArgs {
     /// The guest's cloud-init user-data; - reads standard input
     #[arg(long, value_name = "FILE")]
     user_data: Option<PathBuf>,
+    /// The guest's network configuration, as cloud-init takes it
+    #[arg(long, value_name = "FILE")]
+    network_config: Option<PathBuf>,
     /// A file of public keys that may log in, as in authorized_keys
     #[arg(long = "ssh-key", value_name = "FILE")]
     ssh_keys: Vec<PathBuf>,
     /// Leave the guest powered off
     #[arg(long)]
     no_start: bool,
+    /// What to say about it
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    description: String,
+    /// A tag
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// Protect it against deletion
+    #[arg(long)]
+    protect: bool,
+    /// Delete it by itself, from now, for example 30d
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    expires_in: Option<Duration>,
     /// Another project than the token's (administrators only)
     #[arg(long)]
     project: Option<String>,
@@ -188,6 +210,11 @@ pub(super) async fn run(
         }
         InstanceCommand::Migrate(args) => change::migrate(client, screen, args).await,
         InstanceCommand::Snapshot(command) => change::snapshot(client, screen, command).await,
+        InstanceCommand::Adopt(args) => change::adopt(client, screen, args).await,
+        InstanceCommand::Release(args) => {
+            let id = resolve_id(client, &args.instance).await?;
+            accepted(client, screen, &args, "release", client.release_instance(id).await?).await
+        }
         InstanceCommand::Delete(args) => {
             let id = resolve_id(client, &args.instance).await?;
             accepted(client, screen, &args, "delete", client.delete_instance(id).await?).await
@@ -290,7 +317,11 @@ async fn create(client: &Client, screen: &mut Screen, args: CreateArgs) -> Resul
 }
 
 fn request(args: CreateArgs) -> Result<CreateInstance, Failure> {
-    let user_data = args.user_data.as_deref().map(read_user_data).transpose()?;
+    let read = |what, file: Option<PathBuf>| {
+        file.map(|file| read_document(what, &file).map(Secret::from)).transpose()
+    };
+    let user_data = read("--user-data", args.user_data)?;
+    let network_config = read("--network-config", args.network_config)?;
     let mut keys = Vec::new();
     for file in &args.ssh_keys {
         keys.extend(read_keys(file)?);
@@ -309,8 +340,13 @@ fn request(args: CreateArgs) -> Result<CreateInstance, Failure> {
         host: args.host,
         start: !args.no_start,
         labels,
-        user_data: user_data.map(Secret::from),
+        user_data,
+        network_config,
         ssh_authorized_keys: keys,
+        description: args.description,
+        tags: args.tags.into_iter().collect(),
+        protected: args.protect,
+        expires_at: args.expires_in.map(from_now),
         project: args.project,
     })
 }
@@ -326,12 +362,12 @@ fn unreadable(what: &str, file: &Path, why: impl std::fmt::Display) -> Failure {
     Failure::new(Exit::Usage, format!("{what} {}: {why}", file.display()))
 }
 
-fn read_user_data(file: &Path) -> Result<String, Failure> {
+fn read_document(what: &str, file: &Path) -> Result<String, Failure> {
     let text = match file.to_str() {
         Some("-") => std::io::read_to_string(std::io::stdin()),
         _ => std::fs::read_to_string(file),
     };
-    text.map_err(|error| unreadable("--user-data", file, error))
+    text.map_err(|error| unreadable(what, file, error))
 }
 
 fn read_keys(file: &Path) -> Result<Vec<String>, Failure> {
@@ -371,7 +407,7 @@ fn list(screen: &mut Screen, instances: Vec<Instance>) -> Result<Exit, Failure> 
             instance.addresses.first().map(|address| address.ip.to_string()).unwrap_or_default(),
             instance.cores.to_string(),
             show_size(instance.memory_bytes),
-            instance.image.name.unwrap_or(instance.image.id),
+            instance.image.map(|image| image.name.unwrap_or(image.id)).unwrap_or_default(),
             instance.host.unwrap_or_default(),
             ago(instance.created_at),
             instance.id.to_string(),
@@ -400,6 +436,9 @@ fn show(screen: &mut Screen, instance: &Instance) -> Result<Exit, Failure> {
         let operation = fault.operation.map(|id| format!(" (operation {id})"));
         format!("{}{}", fault.message, operation.unwrap_or_default())
     });
+    let expires = instance.expires_at.map(|at| at.to_string()).unwrap_or_default();
+    let made = instance.ownership == Ownership::Made;
+    let ownership = if made { String::new() } else { instance.ownership.to_string() };
     screen.print(&sheet(&[
         ("instance", instance.id.to_string()),
         ("name", instance.name.clone()),
@@ -408,7 +447,7 @@ fn show(screen: &mut Screen, instance: &Instance) -> Result<Exit, Failure> {
         ("fault", fault.unwrap_or_default()),
         ("operation", operation.unwrap_or_default()),
         ("addresses", addresses.join(", ")),
-        ("image", named(&instance.image)),
+        ("image", instance.image.as_ref().map(named).unwrap_or_default()),
         ("flavour", instance.flavour.as_ref().map(named).unwrap_or_default()),
         ("cores", instance.cores.to_string()),
         ("memory", show_size(instance.memory_bytes)),
@@ -421,6 +460,8 @@ fn show(screen: &mut Screen, instance: &Instance) -> Result<Exit, Failure> {
         ("tags", tags.join(", ")),
         ("notes", instance.description.clone()),
         ("protected", if instance.protected { "yes".to_owned() } else { String::new() }),
+        ("expires", expires),
+        ("guest is", ownership),
         ("last seen", seen.unwrap_or_else(|| "not yet".to_owned())),
         ("created", instance.created_at.to_string()),
     ]))

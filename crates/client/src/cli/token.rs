@@ -7,11 +7,12 @@ use model::time::SystemClock;
 use model::{Clock, TokenId};
 use serde_json::json;
 
+use super::change::from_now;
 use super::exit::{Exit, Failure};
 use super::output::{Format, Screen, Table, ago};
 use crate::Client;
 use crate::size::parse_duration;
-use crate::wire::{NewToken, Role, Time, Token};
+use crate::wire::{NewToken, Role, Token};
 
 /// What a token may do.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -66,7 +67,7 @@ pub(super) async fn run(
 ) -> Result<Exit, Failure> {
     match command {
         TokenCommand::Create { name, project, role, expires_in } => {
-            let expires_at = expires_in.map(|wait| Time(SystemClock::new().now().plus(wait)));
+            let expires_at = expires_in.map(from_now);
             let request = NewToken { name, project, role: role.into(), expires_at };
             let created = client.create_token(&request).await?;
             if screen.is_json() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::Time;
@@ -42,6 +42,37 @@ pub struct EditInstance {
     /// Whether it is protected against deletion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protected: Option<bool>,
+    /// When it is deleted by itself; `null`: never. It can be put off also while
+    /// the hypervisor is away.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[schema(value_type = Option<Time>)]
+    pub expires_at: Option<Option<Time>>,
+}
+
+/// A value that is there, be it `null`.
+fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<Time>>, D::Error> {
+    Option::deserialize(from).map(Some)
+}
+
+/// A guest to adopt.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AdoptInstance {
+    /// The provider where it is.
+    pub provider: String,
+    /// What its provider calls it; on Proxmox VE its vmid.
+    pub guest: String,
+    /// Whether it becomes ours: it gets our mark, may be changed, and is removed
+    /// when the instance is deleted. Otherwise it is watched, started and
+    /// stopped, and stays when the instance is deleted.
+    #[serde(default)]
+    pub owned: bool,
+    /// When it is deleted (or let go) by itself; absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+    /// Another project than the caller's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
 }
 
 /// A snapshot to take.

@@ -7,7 +7,9 @@ use model::{InstanceId, OperationId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Door, HostScore, InstanceState, OperationKind, Phase, PowerState, Secret, Time};
+use super::{
+    Door, HostScore, InstanceState, OperationKind, Ownership, Phase, PowerState, Secret, Time,
+};
 
 /// A request for an instance. Cores, memory and the root disk come from the
 /// flavour unless they are given.
@@ -49,9 +51,26 @@ pub struct CreateInstance {
     /// The guest's cloud-init user-data, for example a `#cloud-config` document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_data: Option<Secret>,
+    /// The guest's network configuration, as cloud-init takes it: a document of
+    /// version 1 or 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_config: Option<Secret>,
     /// Lines of `authorized_keys` that may log in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ssh_authorized_keys: Vec<String>,
+    /// What people say about it, at most 4096 bytes.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// The guest's tags: 1 to 64 lower-case letters, digits, `_`, `-`, `+`, `.`;
+    /// empty keeps the image's.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub tags: BTreeSet<String>,
+    /// Whether it is protected against deletion.
+    #[serde(default)]
+    pub protected: bool,
+    /// When it is deleted by itself, unless it is protected; absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
     /// Another project than the caller's (administrators only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
@@ -73,7 +92,12 @@ impl CreateInstance {
             start: true,
             labels: BTreeMap::new(),
             user_data: None,
+            network_config: None,
             ssh_authorized_keys: Vec::new(),
+            description: String::new(),
+            tags: BTreeSet::new(),
+            protected: false,
+            expires_at: None,
             project: None,
         }
     }
@@ -307,8 +331,9 @@ pub struct Instance {
     /// Whether it was powered when last seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub power: Option<PowerState>,
-    /// What it was made from.
-    pub image: Named,
+    /// What it was made from; absent when it was adopted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<Named>,
     /// The flavour it was made with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flavour: Option<Named>,
@@ -353,6 +378,14 @@ pub struct Instance {
     /// Whether it is protected against deletion.
     #[serde(default)]
     pub protected: bool,
+    /// How its guest came to be ours, if it is.
+    pub ownership: Ownership,
+    /// When it is deleted by itself, unless it is protected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+    /// Whether that is soon, or over.
+    #[serde(default)]
+    pub expiring: bool,
     /// What was accepted and waits for the guest's next start.
     #[serde(default)]
     pub pending: Vec<String>,

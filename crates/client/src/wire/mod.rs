@@ -19,7 +19,8 @@ mod words;
 
 pub use catalogue::{Flavour, FlavourList, Image, ImageList, NewFlavour};
 pub use change::{
-    DestinationList, EditInstance, HostScore, Migrate, NewSnapshot, Resize, Snapshot, SnapshotList,
+    AdoptInstance, DestinationList, EditInstance, HostScore, Migrate, NewSnapshot, Resize,
+    Snapshot, SnapshotList,
 };
 pub use error::{ErrorBody, ErrorDetail};
 pub use event::{AuditEntry, AuditList, AuditQuery, Event, EventList, EventQuery};
@@ -36,7 +37,8 @@ pub use secret::Secret;
 pub use time::{ParseTimeError, Time};
 pub use token::{CreatedToken, NewToken, Token, TokenList};
 pub use words::{
-    Door, InstanceState, OperationKind, OperationState, Phase, PowerState, Role, StepState,
+    Door, InstanceState, OperationKind, OperationState, Ownership, Phase, PowerState, Role,
+    StepState,
 };
 
 /// How many rows a list answers when the request does not say.

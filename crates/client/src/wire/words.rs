@@ -147,6 +147,21 @@ words! {
         Discard = "discard",
         /// Moves it to another host.
         Migrate = "migrate",
+        /// Takes on a guest that is there.
+        Adopt = "adopt",
+        /// Lets it go: the guest stays.
+        Release = "release",
+    }
+
+    /// How a guest came to be an instance, and so what may be done to it.
+    Ownership {
+        /// Innkeeper made it.
+        Made = "made",
+        /// It was there, and is ours since it was adopted.
+        Adopted = "adopted",
+        /// It was there and stays somebody else's: it is watched, started and
+        /// stopped.
+        Observed = "observed",
     }
 
     /// Where an operation is.
@@ -253,6 +268,7 @@ mod tests {
             OperationState,
             StepState,
             Role,
+            Ownership,
             Door
         );
     }

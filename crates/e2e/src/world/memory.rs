@@ -19,9 +19,13 @@ pub struct MemoryWorld {
 }
 
 impl MemoryWorld {
-    /// Two hosts, two images, two security groups.
+    /// Two hosts, two images, two security groups, and a guest of somebody
+    /// else's, 500.
     pub fn make(clock: &ManualClock) -> BoxFuture<'static, Arc<dyn World>> {
         let world = Self { cloud: MemoryCloud::sample("lab", Arc::new(clock.clone())) };
+        #[allow(clippy::expect_used, reason = "a constant that is a valid name")]
+        let host = "host2".parse().expect("host2 is a name");
+        world.cloud.add_foreign(500, "somebody-elses", &host, None);
         let world: Arc<dyn World> = Arc::new(world);
         Box::pin(std::future::ready(world))
     }
@@ -88,6 +92,24 @@ impl World for MemoryWorld {
         #[allow(clippy::expect_used, reason = "a constant that is a valid name")]
         let host = "host1".parse().expect("host1 is a name");
         self.cloud.add_foreign(u64::from(id), "restored", &host, Some(*mark));
+    }
+
+    fn plant(&self, id: u32) {
+        #[allow(clippy::expect_used, reason = "a constant that is a valid name")]
+        let host = "host1".parse().expect("host1 is a name");
+        self.cloud.add_foreign(u64::from(id), "planted", &host, None);
+    }
+
+    async fn remove(&self, id: u32) {
+        self.cloud.remove_guest(u64::from(id));
+    }
+
+    fn put_back(&self, id: u32, mark: &Mark, uuid: &str) {
+        self.restore(id, mark);
+        self.cloud.change_guest(u64::from(id), |guest| {
+            guest.uuid = uuid.to_owned();
+            guest.power = model::PowerState::Stopped;
+        });
     }
 
     async fn obey(&self, _left: &[String]) {}

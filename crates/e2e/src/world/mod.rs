@@ -97,6 +97,15 @@ pub trait World: Send + Sync {
     /// from a backup does.
     fn restore(&self, id: u32, mark: &Mark);
 
+    /// Somebody else's guest takes this id.
+    fn plant(&self, id: u32);
+
+    /// The guest at this id goes, without our doing.
+    async fn remove(&self, id: u32);
+
+    /// The guest at this id is that one with this UUID again, powered off.
+    fn put_back(&self, id: u32, mark: &Mark, uuid: &str);
+
     /// Does what a stuck operation asks an administrator to do.
     async fn obey(&self, left: &[String]);
 }

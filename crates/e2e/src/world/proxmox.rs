@@ -29,7 +29,7 @@ pub struct ProxmoxWorld {
 
 impl ProxmoxWorld {
     /// Two hosts with a shared storage, a template on it, two security groups,
-    /// and a guest of somebody else's.
+    /// and a guest of somebody else's, 500.
     ///
     /// # Panics
     /// When the simulator cannot start: a test cannot go on without it.
@@ -82,7 +82,7 @@ impl ProxmoxWorld {
 fn call_of(action: &str) -> Option<(&'static str, &'static str)> {
     Some(match action {
         "clone" => ("POST", "/nodes/*/qemu/*/clone"),
-        "configure" | "resize" | "edit" => ("PUT", "/nodes/*/qemu/*/config"),
+        "configure" | "resize" | "edit" | "mark" | "unmark" => ("PUT", "/nodes/*/qemu/*/config"),
         "snapshot" => ("POST", "/nodes/*/qemu/*/snapshot"),
         "rollback" => ("POST", "/nodes/*/qemu/*/snapshot/*/rollback"),
         "discard" => ("DELETE", "/nodes/*/qemu/*/snapshot/*"),
@@ -100,7 +100,7 @@ fn call_of(action: &str) -> Option<(&'static str, &'static str)> {
 
 /// Whether the call answers with a task.
 fn has_task(action: &str) -> bool {
-    !matches!(action, "configure" | "firewall" | "resize" | "edit")
+    !matches!(action, "configure" | "firewall" | "resize" | "edit" | "mark" | "unmark")
 }
 
 fn effect(action: &str, what: What) -> Option<Effect> {
@@ -164,11 +164,15 @@ impl World for ProxmoxWorld {
             At::Apply => call_of(&trouble.action),
             At::Undo if trouble.action == "clone" => call_of("destroy"),
             At::Undo if trouble.action == "snapshot" => call_of("discard"),
+            At::Undo if trouble.action == "mark" => call_of("unmark"),
             At::Probe => Some(("GET", "/nodes/*/qemu/*/config")),
             At::Undo => None,
         };
         let Some((method, path)) = call else { return false };
-        let action = if trouble.at == At::Undo { "destroy" } else { trouble.action.as_str() };
+        let action = match trouble.at {
+            At::Undo if trouble.action != "mark" => "destroy",
+            _ => trouble.action.as_str(),
+        };
         let Some(effect) = effect(action, trouble.what) else { return false };
         let fault = Fault::on(method, path).times(trouble.times.unwrap_or(u32::MAX)).then(effect);
         let id = self.simulator.fault(fault);
@@ -190,6 +194,21 @@ impl World for ProxmoxWorld {
     fn restore(&self, id: u32, mark: &Mark) {
         self.simulator.foreign_guest("pve1", id, "restored", Some(&mark.to_string()));
         self.simulator.set_option(id, "tags", Some("innkeeper"));
+    }
+
+    fn plant(&self, id: u32) {
+        self.simulator.foreign_guest("pve1", id, "planted", None);
+    }
+
+    async fn remove(&self, id: u32) {
+        if let Err(error) = self.destroy(id).await {
+            panic!("{id} cannot be removed: {error}");
+        }
+    }
+
+    fn put_back(&self, id: u32, mark: &Mark, uuid: &str) {
+        self.restore(id, mark);
+        self.simulator.set_option(id, "smbios1", Some(&format!("uuid={uuid}")));
     }
 
     async fn obey(&self, left: &[String]) {

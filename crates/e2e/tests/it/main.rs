@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod chaos;
+mod life;
 mod pve;
 mod reload;
 mod replicas;

@@ -82,6 +82,10 @@ impl Config {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let wrong = |field: String, message: String| Err(ConfigError::Value { field, message });
         self.store.check()?;
+        if !(1..=8760).contains(&self.expiry.warn_before_h) {
+            let message = format!("expected 1 to 8760, got {}", self.expiry.warn_before_h);
+            return wrong("expiry.warn_before_h".to_owned(), message);
+        }
         if let Some(metadata) = &self.metadata
             && !(metadata.url.starts_with("http://") && metadata.url.ends_with('/'))
         {

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use model::ProviderId;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,9 @@ pub struct Config {
     /// The metadata door; without it guests get no seed.
     #[serde(default)]
     pub metadata: Option<MetadataDoor>,
+    /// Instances that expire.
+    #[serde(default)]
+    pub expiry: ExpiryConfig,
     /// The clusters.
     #[serde(default, rename = "provider")]
     pub providers: Vec<ProviderConfig>,
@@ -101,6 +105,27 @@ pub struct NativeDoor {
 impl Default for NativeDoor {
     fn default() -> Self {
         Self { listen: SocketAddr::from(([127, 0, 0, 1], 8007)) }
+    }
+}
+
+/// Instances that expire.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ExpiryConfig {
+    /// How many hours before people are warned (1 to 8760; 24).
+    pub warn_before_h: u64,
+}
+
+impl Default for ExpiryConfig {
+    fn default() -> Self {
+        Self { warn_before_h: 24 }
+    }
+}
+
+impl ExpiryConfig {
+    /// How long before people are warned.
+    pub fn warn_before(&self) -> Duration {
+        Duration::from_secs(self.warn_before_h.saturating_mul(3600))
     }
 }
 

@@ -115,6 +115,9 @@ fn a_secret_has_one_place() {
 fn a_bad_value_names_its_key_and_what_was_expected() {
     let error = read(&GOOD.replace("8008/", "8008")).unwrap_err().to_string();
     assert!(error.starts_with("metadata.url: expected http://"), "{error}");
+    let never = GOOD.replacen("[metadata]", "[expiry]\nwarn_before_h = 0\n[metadata]", 1);
+    let error = read(&never).unwrap_err().to_string();
+    assert!(error.starts_with("expiry.warn_before_h: expected 1 to 8760"), "{error}");
     for (store, expected) in [
         ("postgres = \"mysql://db/house\"", "store.postgres: expected postgres://"),
         ("postgres = \"postgres://a:hunter2@db/house\"", "store.postgres: expected no password"),

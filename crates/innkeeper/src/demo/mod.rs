@@ -19,7 +19,7 @@ use client::wire::{CreateInstance, Instance, OperationState, Secret};
 use client::{Client, Endpoint, Settings};
 use secrecy::SecretString;
 
-use crate::config::{Config, MetadataDoor, NativeDoor, StoreConfig};
+use crate::config::{Config, ExpiryConfig, MetadataDoor, NativeDoor, StoreConfig};
 use crate::serve::{self, Running};
 use crate::state::StateFolder;
 use cluster::{Cluster, Guest};
@@ -205,6 +205,7 @@ async fn open_house(cluster: &Cluster, state: &StateFolder) -> Result<Running> {
     let port = tokio::net::TcpListener::bind(any).await?.local_addr()?.port();
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let config = Config {
+        expiry: ExpiryConfig::default(),
         store: StoreConfig::default(),
         state: state.path().to_owned(),
         native: NativeDoor { listen: any },

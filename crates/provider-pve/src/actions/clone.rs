@@ -143,7 +143,7 @@ impl Carry for Clone {
 /// Who the clone has to be. Its UUID is known once it was read.
 fn who(context: &ActionContext) -> Identity {
     let known = GuestRef::read(&context.native).ok();
-    Identity { mark: context.mark, uuid: known.and_then(|guest| guest.uuid) }
+    Identity { mark: context.mark, uuid: known.and_then(|guest| guest.uuid), unmarked: false }
 }
 
 impl Clone {

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::configure::TAG;
 use super::{Carry, ours};
 use crate::cluster::Cluster;
-use crate::guest::is_protected;
+use crate::guest::{is_protected, without_marks};
 
 /// The action's name.
 pub(crate) const NAME: &str = "edit";
@@ -24,12 +24,6 @@ pub(crate) const NAME: &str = "edit";
 pub(crate) struct Edit {
     /// What is to be.
     pub edit: EditIntent,
-}
-
-/// A description without its marks.
-fn without_marks(description: &str) -> String {
-    let lines = description.lines().filter(|line| Mark::parse(line).is_none());
-    lines.collect::<Vec<_>>().join("\n").trim().to_owned()
 }
 
 impl Edit {
@@ -133,6 +127,7 @@ mod tests {
             description: Some("text".into()),
             tags: Some(["web".to_owned()].into()),
             protected: Some(true),
+            expires_at: None,
         };
         assert_eq!(sent(edit, &options).names().count(), 0);
         let open = EditIntent { protected: Some(false), ..EditIntent::default() };

@@ -7,6 +7,7 @@ pub(crate) mod destroy;
 pub(crate) mod edit;
 pub(crate) mod firewall;
 pub(crate) mod grow;
+pub(crate) mod mark;
 pub(crate) mod migrate;
 pub(crate) mod reboot;
 pub(crate) mod resize;
@@ -73,6 +74,8 @@ pub(crate) fn load(action: &Action) -> Result<Box<dyn Carry>, Error> {
         (snapshot::DISCARD, 1) => read::<snapshot::Discard>(action),
         (rollback::NOTE, 1) => read::<rollback::Note>(action),
         (rollback::NAME, 1) => read::<rollback::Rollback>(action),
+        (mark::MARK, 1) => read::<mark::Adopt>(action),
+        (mark::UNMARK, 1) => read::<mark::Release>(action),
         (migrate::NAME, 1) => read::<migrate::Migrate>(action),
         (name, version) => Err(Error::rejected(
             Rejection::Unsupported,
@@ -93,7 +96,7 @@ fn read<T: Carry + DeserializeOwned + 'static>(action: &Action) -> Result<Box<dy
 /// Which guest an action is about, and who it has to be.
 pub(crate) fn target(context: &ActionContext) -> Result<(GuestRef, Identity), Error> {
     let guest = GuestRef::read(&context.native)?;
-    let identity = Identity { mark: context.mark, uuid: guest.uuid.clone() };
+    let identity = Identity::of(&guest, context.mark);
     Ok((guest, identity))
 }
 

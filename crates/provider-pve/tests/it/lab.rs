@@ -273,6 +273,7 @@ pub fn settings() -> Settings {
 /// Everything that a create plan can have.
 pub fn intent() -> CreateIntent {
     CreateIntent {
+        about: model::EditIntent::default(),
         name: "web-1".into(),
         image: ImageId::generate(&SystemClock::new(), &SeededRandom::new(3)),
         host: "pve1".parse().unwrap(),

@@ -77,6 +77,10 @@ pub(super) enum Act {
         host: HostId,
         online: bool,
     },
+    Mark {
+        replaces: Option<Mark>,
+    },
+    Unmark {},
 }
 
 /// A guest's size.
@@ -125,6 +129,8 @@ impl Act {
             Self::Rollback { .. } => "rollback",
             Self::Discard { .. } => "discard",
             Self::Migrate { .. } => "migrate",
+            Self::Mark { .. } => "mark",
+            Self::Unmark {} => "unmark",
         }
     }
 
@@ -133,7 +139,7 @@ impl Act {
         match self {
             Self::Clone { id, host, .. } => {
                 let uuid = Reference::read(&context.native).ok().and_then(|known| known.uuid);
-                Ok(Reference { id: *id, host: host.clone(), uuid })
+                Ok(Reference { id: *id, host: host.clone(), uuid, unmarked: false })
             }
             _ => Reference::read(&context.native),
         }
@@ -154,6 +160,9 @@ impl Act {
                 mark: context.mark,
             };
             return clone(desk, effect, about, &context.mark);
+        }
+        if let Some(to) = self.mark_to_be(context) {
+            return self.apply_mark(desk, about, context, to);
         }
         let guest = match desk.world.look(about, &context.mark)? {
             Standing::Ours(guest) => *guest,
@@ -219,6 +228,9 @@ impl Act {
             }
             Self::Discard { name } => !guest.snapshots.contains_key(name),
             Self::Migrate { host, .. } => guest.host == *host,
+            Self::Mark { .. } | Self::Unmark {} => {
+                self.mark_to_be(context).is_some_and(|to| to == guest.mark)
+            }
             Self::NoteBoot {} | Self::NoteState {} | Self::Destroy {} => false,
         }
     }
@@ -294,7 +306,11 @@ impl Act {
             Self::Rollback { name } => Effect::Rollback { id, name: name.clone() },
             Self::Discard { name } => Effect::Discard { id, name: name.clone() },
             Self::Migrate { host, .. } => Effect::Migrate { id, host: host.clone() },
-            Self::Clone { .. } | Self::NoteBoot {} | Self::NoteState {} => {
+            Self::Clone { .. }
+            | Self::NoteBoot {}
+            | Self::NoteState {}
+            | Self::Mark { .. }
+            | Self::Unmark {} => {
                 return Err(Error::Malformed(format!("{} has no such effect", self.name())));
             }
         })
@@ -306,6 +322,12 @@ impl Act {
         about: &Reference,
         context: &ActionContext,
     ) -> Result<Probe, Error> {
+        if let Some(to) = self.mark_to_be(context) {
+            return Ok(match self.to_mark(desk, about, context)? {
+                Some(guest) if guest.mark != to => Probe::NotDone,
+                _ => Probe::Done(json!({})),
+            });
+        }
         let is_clone = matches!(self, Self::Clone { .. });
         let guest = match desk.world.look(about, &context.mark)? {
             Standing::Ours(guest) => *guest,
@@ -343,6 +365,7 @@ impl Act {
             Self::Resize { .. } | Self::Snapshot { .. } => {
                 return self.undo_change(desk, about, context);
             }
+            Self::Mark { replaces } => return super::marks::undo(desk, about, context, *replaces),
             _ => return Ok(Undone::Done),
         };
         let guest = match desk.world.look(about, &context.mark)? {
@@ -404,7 +427,7 @@ impl Act {
     }
 }
 
-fn done() -> Applied {
+pub(super) fn done() -> Applied {
     Applied::Done(json!({}))
 }
 

@@ -20,6 +20,7 @@ mod cloud;
 mod desk;
 mod faults;
 mod guest;
+mod marks;
 mod plan;
 mod provider;
 mod standing;

@@ -51,7 +51,19 @@ impl Planner<'_> {
         if let Intent::Create(create) = intent {
             return self.create(create, facts, ids);
         }
-        let host = Reference::read(&facts.native)?.host;
+        let Reference { host, id, unmarked, .. } = Reference::read(&facts.native)?;
+        let power = matches!(
+            intent,
+            Intent::Start | Intent::Stop | Intent::Shutdown { .. } | Intent::Reboot { .. }
+        );
+        if unmarked && *intent == Intent::Release {
+            // Nothing of ours is on it.
+            return self.assemble(Vec::new(), &host, Value::Null);
+        }
+        if unmarked && !power {
+            let text = format!("guest {id} is only observed");
+            return Err(Error::rejected(Rejection::Unsupported, text));
+        }
         let acts = match intent {
             Intent::Create(_) => Vec::new(),
             Intent::Start => vec![(Act::Start {}, false)],
@@ -89,6 +101,8 @@ impl Planner<'_> {
             Intent::Migrate { host, online } => {
                 vec![(Act::Migrate { host: host.clone(), online: *online }, false)]
             }
+            Intent::Adopt { replaces } => vec![(Act::Mark { replaces: *replaces }, true)],
+            Intent::Release => vec![(Act::Unmark {}, false)],
         };
         self.assemble(acts, &host, Value::Null)
     }
@@ -129,10 +143,14 @@ impl Planner<'_> {
         if !create.security_groups.is_empty() {
             acts.push((Act::Firewall { groups: create.security_groups.clone() }, true));
         }
+        if !create.about.is_empty() {
+            acts.push((Act::Edit { edit: create.about.clone() }, true));
+        }
         if create.power_on {
             acts.push((Act::Start {}, true));
         }
-        let reference = Reference { id: id.value, host: host.clone(), uuid: None }.write();
+        let reference =
+            Reference { id: id.value, host: host.clone(), uuid: None, unmarked: false }.write();
         self.assemble(acts, &host, reference)
     }
 

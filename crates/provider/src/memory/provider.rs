@@ -17,8 +17,8 @@ use super::standing::{Reference, Standing, gone};
 use super::world::World;
 use crate::{
     Action, ActionContext, Applied, Batch, Destination, Destinations, Error, Existence, Facts,
-    GuestView, Handle, HandleState, HostView, IdRequest, ImageView, Orphan, Plan, Probe, Provider,
-    ReservedId, Undone,
+    GuestDetails, GuestView, Handle, HandleState, HostView, IdRequest, ImageView, Orphan, Plan,
+    Probe, Provider, ReservedId, Undone,
 };
 
 /// A provider over a [`MemoryCloud`]. Several may share one: each stands for a
@@ -179,6 +179,37 @@ impl Provider for MemoryProvider {
             let native = Reference::of(guest).write();
             Ok(guest.mark.map(|mark| Orphan { mark, native }))
         })
+    }
+
+    async fn describe(&self, key: &str) -> Result<Option<GuestDetails>, Error> {
+        self.read(Call::Observe, "describe", None, None, |desk| {
+            let id = key.parse::<u64>().ok();
+            let Some(guest) = id.and_then(|id| desk.world.guests.get(&id)) else {
+                return Ok(None);
+            };
+            desk.world.reach(&guest.host, None)?;
+            if guest.is_locked() {
+                return Err(Error::Busy(format!("guest {} is being made", guest.id)));
+            }
+            Ok(Some(details(desk.world, guest)))
+        })
+    }
+}
+
+fn details(world: &World, guest: &Guest) -> GuestDetails {
+    let reference = Reference::of(guest);
+    GuestDetails {
+        mark: guest.mark,
+        native: reference.write(),
+        unmarked: Reference { unmarked: true, ..reference }.write(),
+        name: guest.name.clone(),
+        host: guest.host.clone(),
+        cores: guest.cores,
+        memory: guest.memory,
+        root_disk: world.disks.get(&guest.id).copied(),
+        description: guest.description.clone(),
+        tags: guest.tags.clone(),
+        protected: guest.protected,
     }
 }
 

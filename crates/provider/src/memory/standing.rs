@@ -17,6 +17,9 @@ pub(super) struct Reference {
     /// Read back after the clone. Not known of a clone that is in doubt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uuid: Option<String>,
+    /// Whether it carries no mark of ours, so that its UUID alone tells it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unmarked: bool,
 }
 
 impl Reference {
@@ -26,14 +29,24 @@ impl Reference {
     }
 
     pub fn of(guest: &Guest) -> Self {
-        Self { id: guest.id, host: guest.host.clone(), uuid: Some(guest.uuid.clone()) }
+        let uuid = Some(guest.uuid.clone());
+        Self { id: guest.id, host: guest.host.clone(), uuid, unmarked: false }
     }
 
     pub fn write(&self) -> Value {
-        match &self.uuid {
-            Some(uuid) => json!({"id": self.id, "host": self.host, "uuid": uuid}),
-            None => json!({"id": self.id, "host": self.host}),
+        let mut value = json!({"id": self.id, "host": self.host});
+        if let Some(uuid) = &self.uuid {
+            value["uuid"] = uuid.as_str().into();
         }
+        if self.unmarked {
+            value["unmarked"] = true.into();
+        }
+        value
+    }
+
+    /// Whether it is this guest, whatever mark it carries.
+    pub fn is(&self, guest: &Guest) -> bool {
+        self.uuid.as_ref() == Some(&guest.uuid)
     }
 }
 
@@ -70,6 +83,7 @@ impl World {
             return Ok(Standing::Absent);
         };
         let ours = match (&reference.uuid, &guest.mark) {
+            _ if reference.unmarked => reference.is(guest),
             (_, None) => false,
             (None, Some(have)) => have == mark,
             (Some(uuid), Some(have)) => {

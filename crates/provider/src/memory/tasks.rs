@@ -30,6 +30,7 @@ pub(super) enum Effect {
     Rollback { id: u64, name: String },
     Discard { id: u64, name: String },
     Migrate { id: u64, host: HostId },
+    Mark { id: u64, digest: u64, mark: Option<Mark> },
 }
 
 #[derive(Clone, Debug)]
@@ -99,7 +100,8 @@ impl Effect {
             | Self::Snapshot { id, .. }
             | Self::Rollback { id, .. }
             | Self::Discard { id, .. }
-            | Self::Migrate { id, .. } => *id,
+            | Self::Migrate { id, .. }
+            | Self::Mark { id, .. } => *id,
         }
     }
 
@@ -120,6 +122,7 @@ impl Effect {
             Self::Rollback { .. } => "rollback",
             Self::Discard { .. } => "discard",
             Self::Migrate { .. } => "migrate",
+            Self::Mark { .. } => "mark",
         }
     }
 
@@ -134,7 +137,8 @@ impl Effect {
             Self::Configure { digest, .. }
             | Self::Firewall { digest, .. }
             | Self::Resize { digest, .. }
-            | Self::Edit { digest, .. } => Some(*digest),
+            | Self::Edit { digest, .. }
+            | Self::Mark { digest, .. } => Some(*digest),
             _ => None,
         }
     }
@@ -286,7 +290,8 @@ impl World {
             Effect::Configure { .. }
             | Effect::Firewall { .. }
             | Effect::Resize { .. }
-            | Effect::Edit { .. } => Duration::ZERO,
+            | Effect::Edit { .. }
+            | Effect::Mark { .. } => Duration::ZERO,
         }
     }
 
@@ -392,6 +397,10 @@ impl World {
             Effect::Edit { edit, .. } => {
                 guest.digest += 1;
                 guest.edit(edit);
+            }
+            Effect::Mark { mark, .. } => {
+                guest.digest += 1;
+                guest.mark = *mark;
             }
             Effect::Snapshot { name, memory, token, .. } => {
                 let saved = guest.save(*token, *memory, disk);

@@ -67,6 +67,7 @@ impl Harness for Memory {
             seen_at: self.clock.now(),
         };
         let intent = CreateIntent {
+            about: model::EditIntent::default(),
             name: "guest".to_owned(),
             image: image.id,
             host: host(),

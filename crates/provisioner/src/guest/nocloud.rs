@@ -32,6 +32,8 @@ pub struct SeedRequest<'a> {
     pub name: &'a str,
     /// The user's own document, passed on unchanged.
     pub user_data: Option<&'a str>,
+    /// The user's own configuration of the network, passed on unchanged.
+    pub network_config: Option<&'a str>,
     /// Keys that may log in.
     pub ssh_authorized_keys: &'a [String],
 }
@@ -60,7 +62,8 @@ pub fn render_nocloud(request: &SeedRequest<'_>) -> SeedDocuments {
         None if request.ssh_authorized_keys.is_empty() => "#cloud-config\n{}\n".to_owned(),
         None => format!("#cloud-config\nssh_authorized_keys:\n{}", keys("  ")),
     };
-    SeedDocuments { user_data, meta_data, vendor_data: String::new(), network_config: None }
+    let network_config = request.network_config.map(str::to_owned);
+    SeedDocuments { user_data, meta_data, vendor_data: String::new(), network_config }
 }
 
 fn quoted(text: &str) -> String {
@@ -86,10 +89,12 @@ mod tests {
             instance: instance(),
             name: "web-1",
             user_data: Some(text),
+            network_config: Some("version: 2\n"),
             ssh_authorized_keys: &keys,
         };
         let documents = render_nocloud(&request);
         assert_eq!(documents.user_data, text);
+        assert_eq!(documents.network_config.as_deref(), Some("version: 2\n"));
         assert!(documents.meta_data.contains("local-hostname: \"web-1\"\n"));
         assert!(documents.meta_data.ends_with("public-keys:\n  - \"ssh-ed25519 AAAA me\"\n"));
     }
@@ -101,6 +106,7 @@ mod tests {
             instance: instance(),
             name: "web-1",
             user_data: None,
+            network_config: None,
             ssh_authorized_keys: &keys,
         };
         assert_eq!(

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use model::{Fault, Instance, Observed, Phase, Timestamp};
+use model::{Fault, Instance, Observed, Ownership, Phase, Timestamp};
 use provider::{Batch, Existence, GuestView};
 use store::{Change, InstanceUpdate};
 
@@ -10,7 +10,9 @@ use super::Observer;
 
 /// Only so many complete looks in a row that do not show a guest, and a direct
 /// "does not exist", make its instance lost.
-const LOOKS_UNTIL_LOST: u32 = 2;
+const LOOKS_UNTIL_LOST: i32 = 2;
+/// How many looks later it is asked again for a guest that turned out to be there.
+const ASK_AGAIN: i32 = 32;
 
 impl Observer {
     /// What the batch says of our instances. Rows that changed since the look
@@ -27,6 +29,16 @@ impl Observer {
                 continue;
             };
             match shown.get(&key).copied() {
+                // Whoever has no label of ours may have taken its place.
+                Some(guest) if is_doubtful(&instance, guest) => {
+                    match self.missed(&instance, now).await {
+                        Some(lost) => changes.push(lost),
+                        None if instance.sequence <= before => {
+                            changes.extend(seen(&instance, guest, now));
+                        }
+                        None => {}
+                    }
+                }
                 Some(guest) => {
                     self.memory().missing.remove(&instance.id);
                     if instance.phase == Phase::Lost {
@@ -62,7 +74,11 @@ impl Observer {
         let message = match self.provider()?.exists(&instance.native, &mark).await {
             Ok(Existence::Gone) => "its guest does not exist any more",
             Ok(Existence::Foreign) => "another guest stands in its place",
-            Ok(Existence::Ours) | Err(_) => return None,
+            Ok(Existence::Ours) => {
+                self.memory().missing.insert(instance.id, LOOKS_UNTIL_LOST - ASK_AGAIN);
+                return None;
+            }
+            Err(_) => return None,
         };
         tracing::warn!(instance = %instance.id, message, "lost");
         let fault = Fault { message: message.to_owned(), at: now, operation: None, stuck: false };
@@ -99,6 +115,12 @@ impl Observer {
             attempt: instance.attempt,
         }
     }
+}
+
+/// Whether the guest that is shown may be another than ours.
+fn is_doubtful(instance: &Instance, guest: &GuestView) -> bool {
+    let labelled = guest.labelled || instance.ownership == Ownership::Observed;
+    !labelled && instance.phase == Phase::Ready
 }
 
 /// Whether a guest has been started since the last look: then what waited for

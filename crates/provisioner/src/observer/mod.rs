@@ -31,8 +31,9 @@ const ADDRESSES_EVERY: Duration = Duration::from_millis(500);
 /// What an observer remembers between two looks.
 #[derive(Default)]
 struct Memory {
-    /// How many complete batches in a row did not show an instance.
-    missing: BTreeMap<InstanceId, u32>,
+    /// How many complete batches in a row did not show an instance as it should
+    /// be; below zero once its guest turned out to be there.
+    missing: BTreeMap<InstanceId, i32>,
     /// When each guest's addresses are asked for next.
     asked: BTreeMap<InstanceId, Asked>,
     /// When each guest with our mark that no row claims is read again, by key.

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use model::{
     ByteCount, Caller, DiskSpec, EditIntent, Error, FlavourId, HostId, Instance, InstanceId,
-    Intent, OperationId, OperationKind, ResizeIntent, Snapshots, check_name, check_snapshot_name,
+    Intent, OperationId, OperationKind, ResizeIntent, Snapshots, Timestamp, check_name,
+    check_snapshot_name,
 };
 use store::Start;
 
-use super::checks::{check_description, check_size, check_tags};
-use super::instances::Wish;
+use super::checks::{check_description, check_expiry, check_size, check_tags};
+use super::instances::{Wish, refuse_observed};
 use crate::house::House;
 use crate::placement::HostChoice;
 use crate::workflows::{MigrateInput, edit_kind, migrate_kind, resize_kind, snapshot_kind};
@@ -45,6 +46,8 @@ pub struct EditInstance {
     pub tags: Option<BTreeSet<String>>,
     /// Whether it is protected against deletion.
     pub protected: Option<bool>,
+    /// When the house deletes it; `Some(None)`: never.
+    pub expires_at: Option<Option<Timestamp>>,
 }
 
 /// A snapshot to take.
@@ -105,7 +108,7 @@ impl House {
         };
         let has = match spec.disks.first() {
             Some(root) => Some(root.size),
-            None => self.core.read_model.image(spec.image).and_then(|image| image.size),
+            None => spec.image.and_then(|id| self.core.read_model.image(id)?.size),
         };
         if let (Some(wanted), Some(has)) = (wanted, has)
             && wanted < has
@@ -125,7 +128,8 @@ impl House {
         }))
     }
 
-    /// Accepts a new name, description, tags or protection.
+    /// Accepts a new name, description, tags, protection or expiry. An expiry alone
+    /// is changed whether or not the hypervisor answers.
     ///
     /// # Errors
     /// As [`House::resize_instance`].
@@ -135,16 +139,17 @@ impl House {
         id: InstanceId,
         request: EditInstance,
     ) -> Result<OperationId, Error> {
-        let EditInstance { name, description, tags, protected } = request;
-        if name.is_none() && description.is_none() && tags.is_none() && protected.is_none() {
-            let message = "expected a name, a description, tags or a protection";
-            return Err(Error::invalid("name", message));
-        }
+        let EditInstance { name, description, tags, protected, expires_at } = request;
+        check_expiry(expires_at.flatten(), self.core.clock.now())?;
         name.iter().try_for_each(|name| check_name("name", name))?;
         description.iter().try_for_each(|text| check_description(text))?;
         tags.iter().try_for_each(check_tags)?;
         let description = description.map(|text| text.trim().to_owned());
-        let edit = EditIntent { name, description, tags, protected };
+        let edit = EditIntent { name, description, tags, protected, expires_at };
+        if edit.is_empty() && edit.expires_at.is_none() {
+            let message = "expected a name, a description, tags, a protection or an expiry";
+            return Err(Error::invalid("name", message));
+        }
         let wish = Wish { kind: edit_kind(), deadline: CHANGE_DEADLINE };
         self.change(caller, id, wish, |_, _| Ok(Intent::Edit(edit))).await
     }
@@ -243,6 +248,9 @@ impl House {
         online: bool,
     ) -> Result<OperationId, Error> {
         let instance = self.changeable(caller, id).await?;
+        if let Some(host) = instance.observed.as_ref().map(|seen| seen.host.clone()) {
+            refuse_observed(&instance, &Intent::Migrate { host, online })?;
+        }
         self.suits(&instance, host.as_ref())?;
         let operation = OperationId::generate(&*self.core.clock, &*self.core.random);
         let input = MigrateInput {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use model::{ByteCount, DiskSpec, Error, Flavour, Image, ImageId, InstanceSpec, check_tag};
+use model::{
+    ByteCount, DiskSpec, Error, Flavour, Image, ImageId, InstanceSpec, Timestamp, check_tag,
+};
 use secrecy::ExposeSecret;
 
 use super::CreateInstance;
@@ -19,7 +21,7 @@ impl InstanceLimits {
     pub const MEMORY_MOST: ByteCount = ByteCount::gib(64 * 1024);
     /// The largest disk.
     pub const DISK_MOST: ByteCount = ByteCount::gib(1024 * 1024);
-    /// Bytes of user data. cloud-init's sources commonly allow 64 KiB or less.
+    /// Bytes of user data, and of a network configuration. cloud-init's sources commonly allow 64 KiB or less.
     pub const USER_DATA: usize = 64 * 1024;
     /// Disks, interfaces, groups, keys and labels of one instance, each.
     pub const PARTS: usize = 32;
@@ -48,7 +50,7 @@ pub(super) fn spec_of(
     }
     Ok(InstanceSpec {
         name: request.name.clone(),
-        image,
+        image: Some(image),
         flavour: request.flavour,
         cores: request
             .cores
@@ -64,9 +66,10 @@ pub(super) fn spec_of(
         host: request.host.clone(),
         start: request.start,
         labels: request.labels.clone(),
-        description: String::new(),
-        tags: BTreeSet::new(),
-        protected: false,
+        description: request.description.trim().to_owned(),
+        tags: request.tags.clone(),
+        protected: request.protected,
+        expires_at: request.expires_at,
     })
 }
 
@@ -132,8 +135,20 @@ pub(super) fn check_tags(tags: &BTreeSet<String>) -> Result<(), Error> {
     tags.iter().try_for_each(|tag| check_tag("tags", tag))
 }
 
+/// Refuses an expiry that is over.
+pub(super) fn check_expiry(at: Option<Timestamp>, now: Timestamp) -> Result<(), Error> {
+    match at {
+        Some(at) if at <= now => {
+            Err(Error::invalid("expires_at", format!("expected a time after {now}, got {at}")))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Refuses what a guest could not be given.
 pub(super) fn check_guest(request: &CreateInstance) -> Result<(), Error> {
+    check_description(&request.description)?;
+    check_tags(&request.tags)?;
     let parts = [
         ("nics", request.nics.len()),
         ("security_groups", request.security_groups.len()),
@@ -170,10 +185,14 @@ pub(super) fn check_guest(request: &CreateInstance) -> Result<(), Error> {
             return Err(Error::invalid("labels", message));
         }
     }
-    let length = request.user_data.as_ref().map_or(0, |text| text.expose_secret().len());
-    if length > Limits::USER_DATA {
-        let message = format!("expected at most {} bytes, got {length}", Limits::USER_DATA);
-        return Err(Error::invalid("user_data", message));
+    for (field, text) in
+        [("user_data", &request.user_data), ("network_config", &request.network_config)]
+    {
+        let length = text.as_ref().map_or(0, |text| text.expose_secret().len());
+        if length > Limits::USER_DATA {
+            let message = format!("expected at most {} bytes, got {length}", Limits::USER_DATA);
+            return Err(Error::invalid(field, message));
+        }
     }
     Ok(())
 }

@@ -41,7 +41,7 @@ impl House {
     ) -> Result<PlannedCreate, Error> {
         caller.require(Role::Member)?;
         let (image, spec) = self.accept_spec(&request)?;
-        let project = self.project_of(caller, &request)?;
+        let project = self.project_of(caller, request.project.as_ref())?;
         let instance = self.unsaved(caller, &image.provider, project.clone(), spec.clone());
         let mut planned = PlannedCreate {
             spec,
@@ -67,7 +67,7 @@ impl House {
     ) -> Result<Result<(), store::Error>, Error> {
         let store = &self.core.store;
         let Some(row) = store.project(project).await.map_err(public)? else { return Ok(Ok(())) };
-        let image = self.core.read_model.image(instance.spec.image).and_then(|image| image.size);
+        let image = instance.spec.image.and_then(|id| self.core.read_model.image(id)?.size);
         let disk = match instance.spec.disks.as_slice() {
             [] => image.map_or(0, model::ByteCount::as_bytes),
             disks => disks.iter().map(|disk| disk.size.as_bytes()).sum(),
@@ -91,6 +91,7 @@ impl House {
         let (installation, attempt) = (core.installation, instance.attempt);
         let mark = Mark { installation, instance: instance.id, attempt };
         let intent = create_intent(instance, host, instance.spec.start, core.serves_seeds());
+        let intent = intent.map_err(|error| error.to_string())?;
         let facts = core.facts(instance, Some(host), mark);
         let requests = provider.ids_needed(&intent, &facts).map_err(|error| error.to_string())?;
         let ids: Vec<ReservedId> = requests.iter().map(example).collect();
@@ -122,6 +123,8 @@ impl House {
             fault: None,
             operation: None,
             snapshots: model::Snapshots::default(),
+            ownership: model::Ownership::Made,
+            expiry: model::ExpiryNotes::default(),
             created_at: clock.now(),
             sequence: 0,
         }

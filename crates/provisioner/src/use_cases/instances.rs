@@ -1,6 +1,6 @@
 //! Instances: create, power, delete, get, list.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,23 +10,22 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use engine::{NewWorkflow, WorkflowId};
 use model::{
     ByteCount, Caller, DiskSpec, Error, FlavourId, HostId, Image, ImageId, Instance, InstanceId,
-    InstanceSpec, Intent, NicSpec, Operation, OperationId, OperationKind, OperationState, Phase,
-    ProjectId, Role, SecretId, check_name,
+    InstanceSpec, Intent, NicSpec, Operation, OperationId, OperationKind, OperationState,
+    Ownership, Phase, ProjectId, Role, SecretId, Timestamp, check_name,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use store::{Change, Seed, Start};
 
 use super::audit::{Asked, accepted};
-use super::checks::{check_guest, check_spec, spec_of};
+use super::checks::{check_expiry, check_guest, check_spec, spec_of};
 use super::keys::terms;
 use super::public;
 use crate::guest::{SeedRequest, render_nocloud};
 use crate::house::House;
 use crate::read_model::InstanceFilter;
 use crate::workflows::{
-    CreateInput, DeleteInput, IntentInput, create_kind, delete_kind, instance_claim,
-    operation_kind, power_kind,
+    CreateInput, DeleteInput, IntentInput, create_kind, delete_kind, instance_claim, operation_kind,
 };
 
 /// A request for an instance. Cores, memory and the root disk come from the
@@ -57,8 +56,18 @@ pub struct CreateInstance {
     pub labels: BTreeMap<String, String>,
     /// The user's cloud-init document.
     pub user_data: Option<SecretString>,
+    /// The guest's network configuration, as cloud-init takes it.
+    pub network_config: Option<SecretString>,
     /// Keys that may log in.
     pub ssh_authorized_keys: Vec<String>,
+    /// What people say about it.
+    pub description: String,
+    /// The guest's tags; empty keeps the image's.
+    pub tags: BTreeSet<String>,
+    /// Whether it is protected against deletion.
+    pub protected: bool,
+    /// When the house deletes it; `None`: never.
+    pub expires_at: Option<Timestamp>,
     /// Another project than the caller's (administrators only).
     pub project: Option<ProjectId>,
 }
@@ -72,27 +81,6 @@ pub struct Accepted {
     pub operation: OperationId,
 }
 
-/// A change of power.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PowerChange {
-    /// On.
-    Start,
-    /// Off, hard.
-    Stop,
-    /// Ask the guest to shut down.
-    Shutdown {
-        /// How long it may take, 1 s to 1 h.
-        timeout: Duration,
-        /// Whether to power it off then.
-        force: bool,
-    },
-    /// Ask the guest to restart.
-    Reboot {
-        /// How long it may take to go down, 1 s to 1 h.
-        timeout: Duration,
-    },
-}
-
 /// Which workflow carries out a change, and how long it may take.
 pub(super) struct Wish {
     pub(super) kind: engine::Kind,
@@ -100,14 +88,10 @@ pub(super) struct Wish {
 }
 
 /// How long a creation may take before it unwinds.
-const OPERATION_DEADLINE: Duration = Duration::from_secs(3600);
+pub(super) const OPERATION_DEADLINE: Duration = Duration::from_secs(3600);
 /// How long a deletion may take before it is stuck. It may have to wait for
 /// whatever it supersedes, with its unwinding; its own steps have deadlines.
 const DELETE_DEADLINE: Duration = Duration::from_secs(24 * 3600);
-/// How long a change of power may take beyond the guest's own time.
-const POWER_DEADLINE: Duration = Duration::from_secs(600);
-/// The longest that a guest may take to go down.
-const SHUTDOWN_MOST: Duration = Duration::from_secs(3600);
 
 impl House {
     /// Accepts a request for an instance: when this returns the instance can be
@@ -123,7 +107,7 @@ impl House {
     ) -> Result<Accepted, Error> {
         caller.require(Role::Member)?;
         let (image, spec) = self.accept_spec(&request)?;
-        let project = self.project_of(caller, &request)?;
+        let project = self.project_of(caller, request.project.as_ref())?;
         let core = &self.core;
         let power_on = spec.start;
         let instance = self.unsaved(caller, &image.provider, project, spec);
@@ -151,23 +135,6 @@ impl House {
         Ok(Accepted { instance: id, operation })
     }
 
-    /// Accepts a change of power.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`]; [`Error::Conflict`] when another operation is
-    /// changing the instance or it does not exist as a guest;
-    /// [`Error::InvalidRequest`]; [`Error::Forbidden`].
-    pub async fn change_power(
-        &self,
-        caller: &Caller,
-        id: InstanceId,
-        change: PowerChange,
-    ) -> Result<OperationId, Error> {
-        let intent = power_intent(change)?;
-        let wish = Wish { kind: power_kind(), deadline: POWER_DEADLINE + guest_time(&intent) };
-        self.change(caller, id, wish, |_, _| Ok(intent)).await
-    }
-
     /// Accepts a change of an instance that is there by one intent to its
     /// provider, which `intent` gives by the row and the operation's id.
     pub(super) async fn change(
@@ -180,6 +147,7 @@ impl House {
         let instance = self.changeable(caller, id).await?;
         let operation = OperationId::generate(&*self.core.clock, &*self.core.random);
         let intent = intent(&instance, operation)?;
+        refuse_observed(&instance, &intent)?;
         let kind = operation_kind(&intent);
         let check = || Change::CheckQuota { id, intent: Some(Box::new(intent.clone())) };
         let changes = matches!(intent, Intent::Resize(_)).then(check).into_iter().collect();
@@ -225,7 +193,8 @@ impl House {
         caller.require(Role::Member)?;
         let instance = self.instance_row(caller, id).await?;
         manageable(caller, &instance)?;
-        if instance.spec.protected {
+        // A guest that is only observed is not deleted.
+        if instance.spec.protected && instance.ownership != Ownership::Observed {
             return Err(Error::Conflict {
                 message:
                     "the instance is protected against deletion: take the protection off first"
@@ -234,14 +203,27 @@ impl House {
             });
         }
         let stuck = instance.fault.as_ref().is_some_and(|fault| fault.stuck);
-        if let (Some((operation, OperationKind::Delete)), false) = (instance.operation, stuck) {
+        if let (Some((operation, kind)), false) = (instance.operation, stuck)
+            && matches!(kind, OperationKind::Delete | OperationKind::Release)
+        {
             return Ok(operation);
         }
         let operation = OperationId::generate(&*self.core.clock, &*self.core.random);
+        self.start_deletion(caller, &instance, operation).await
+    }
+
+    /// Starts this deletion, or joins the one under way.
+    pub(crate) async fn start_deletion(
+        &self,
+        caller: &Caller,
+        instance: &Instance,
+        operation: OperationId,
+    ) -> Result<OperationId, Error> {
+        let id = instance.id;
         let input = DeleteInput { instance: id, provider: instance.provider.clone() };
         let mut workflow = self.workflow(operation, delete_kind(), &input, id, DELETE_DEADLINE)?;
         workflow.supersede = true;
-        let row = self.operation_row(caller, &instance, operation, OperationKind::Delete);
+        let row = self.operation_row(caller, instance, operation, OperationKind::Delete);
         let start = Start { workflow, operation: Some(row), changes: Vec::new() };
         match self.start(caller, start).await {
             // Another deletion was quicker: this one joins it.
@@ -270,7 +252,11 @@ impl House {
     }
 
     /// An instance, from the store: what a decision is based on.
-    async fn instance_row(&self, caller: &Caller, id: InstanceId) -> Result<Instance, Error> {
+    pub(super) async fn instance_row(
+        &self,
+        caller: &Caller,
+        id: InstanceId,
+    ) -> Result<Instance, Error> {
         let row = self.core.store.instance(id).await.map_err(public)?;
         row.filter(|instance| caller.sees(&instance.project))
             .ok_or_else(|| Error::not_found("instance", id))
@@ -279,9 +265,9 @@ impl House {
     pub(super) fn project_of(
         &self,
         caller: &Caller,
-        request: &CreateInstance,
+        asked: Option<&ProjectId>,
     ) -> Result<ProjectId, Error> {
-        match &request.project {
+        match asked {
             Some(project) if *project != caller.project => {
                 caller.require(Role::Admin)?;
                 Ok(project.clone())
@@ -312,6 +298,7 @@ impl House {
         let spec = spec_of(request, image_id, flavour.as_deref())?;
         check_spec(&spec, &image)?;
         check_guest(request)?;
+        check_expiry(spec.expires_at, self.core.clock.now())?;
         Ok((image, spec))
     }
 
@@ -325,6 +312,7 @@ impl House {
             instance: instance.id,
             name: &instance.spec.name,
             user_data: request.user_data.as_ref().map(ExposeSecret::expose_secret),
+            network_config: request.network_config.as_ref().map(ExposeSecret::expose_secret),
             ssh_authorized_keys: &request.ssh_authorized_keys,
         });
         let documents = serde_json::to_string(&documents).map_err(Error::internal)?;
@@ -427,7 +415,7 @@ pub(crate) fn token_hash(token: &str) -> String {
 
 /// A change through another door than the one that manages the instance is a
 /// conflict, unless an administrator makes it.
-fn manageable(caller: &Caller, instance: &Instance) -> Result<(), Error> {
+pub(super) fn manageable(caller: &Caller, instance: &Instance) -> Result<(), Error> {
     if caller.door == instance.managed_by || caller.role == Role::Admin {
         return Ok(());
     }
@@ -437,26 +425,20 @@ fn manageable(caller: &Caller, instance: &Instance) -> Result<(), Error> {
     })
 }
 
-fn power_intent(change: PowerChange) -> Result<Intent, Error> {
-    let check = |timeout: Duration| {
-        if (Duration::from_secs(1)..=SHUTDOWN_MOST).contains(&timeout) {
-            return Ok(timeout);
-        }
-        Err(Error::invalid("timeout", format!("expected 1 s to 1 h, got {timeout:?}")))
+/// Of a guest that is somebody else's, only the power is changed.
+pub(super) fn refuse_observed(instance: &Instance, intent: &Intent) -> Result<(), Error> {
+    let harmless = match intent {
+        Intent::Start | Intent::Stop | Intent::Shutdown { .. } | Intent::Reboot { .. } => true,
+        Intent::Edit(edit) => edit.is_empty(),
+        _ => false,
     };
-    Ok(match change {
-        PowerChange::Start => Intent::Start,
-        PowerChange::Stop => Intent::Stop,
-        PowerChange::Shutdown { timeout, force } => {
-            Intent::Shutdown { timeout: check(timeout)?, force }
-        }
-        PowerChange::Reboot { timeout } => Intent::Reboot { timeout: check(timeout)? },
-    })
-}
-
-fn guest_time(intent: &Intent) -> Duration {
-    match intent {
-        Intent::Shutdown { timeout, .. } | Intent::Reboot { timeout } => *timeout,
-        _ => Duration::ZERO,
+    if harmless || instance.ownership != Ownership::Observed {
+        return Ok(());
     }
+    Err(Error::Conflict {
+        message: "the guest is only observed, it is not ours: release it and adopt it with \
+                  ownership to change it"
+            .to_owned(),
+        operation: None,
+    })
 }

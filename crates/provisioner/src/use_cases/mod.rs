@@ -1,6 +1,7 @@
 //! The use cases: what a door may ask for. Each takes a [`model::Caller`], does
 //! one thing, and answers without waiting for a hypervisor.
 
+mod adoption;
 pub(crate) mod audit;
 mod changes;
 mod checks;
@@ -13,21 +14,24 @@ mod instances;
 mod keys;
 mod operations;
 mod orphans;
+mod power;
 mod projects;
 pub(crate) mod tokens;
 
 use model::Error;
 
+pub use adoption::AdoptInstance;
 pub use changes::{EditInstance, NewSnapshot, ResizeInstance};
 pub use checks::InstanceLimits;
 pub use dry_run::PlannedCreate;
 pub use events::EventQuery;
 pub use figures::{CallCounts, Figures};
 pub use flavours::NewFlavour;
-pub use instances::{Accepted, CreateInstance, PowerChange};
+pub use instances::{Accepted, CreateInstance};
 pub use keys::Answered;
 pub use operations::{LogLine, OperationFilter};
 pub use orphans::{Looked, OrphanInfo, OrphanReport};
+pub use power::PowerChange;
 pub use projects::ProjectInfo;
 pub use tokens::{NewToken, TokenInfo};
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 use store::{Change, InstanceUpdate, SpecUpdate};
 
 use super::actions::{self, Subject};
-use super::runner::{OverPlan, Runner, trouble};
+use super::runner::{OverPlan, Runner, nothing_to_do, trouble};
 use super::{Next, Planned, mark_of, read, row, write};
 use crate::house::Core;
 
@@ -101,7 +101,11 @@ impl OverPlan for ByIntent {
         let provider = self.core.provider(&input.provider)?;
         let mark = mark_of(&self.core, input.instance, input.attempt);
         let facts = self.core.facts(&instance, None, mark);
-        let plan = provider.plan(&input.intent, &facts, &[]).map_err(actions::step_error)?;
+        let plan = match &input.intent {
+            // An expiry is put off also while the hypervisor is away.
+            Intent::Edit(edit) if edit.is_empty() => nothing_to_do(),
+            intent => provider.plan(intent, &facts, &[]).map_err(actions::step_error)?,
+        };
         let next = (self.does.next)(&instance, &input.intent, context.now);
         Ok(Applied::Done { output: write(&Planned { plan, next })?, changes: Vec::new() })
     }

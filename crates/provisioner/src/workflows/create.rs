@@ -8,8 +8,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use engine::{Applied, History, Kind, Mode, Outcome, StepContext, StepDef, StepError};
 use model::{
-    AttemptId, CreateIntent, HostId, Instance, InstanceId, Intent, Observed, Phase, PowerState,
-    ProviderId, SeedAccess, Timestamp,
+    AttemptId, CreateIntent, EditIntent, HostId, Instance, InstanceId, InstanceSpec, Intent,
+    Observed, Phase, PowerState, ProviderId, SeedAccess, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -96,7 +96,7 @@ impl Create {
         let placed = Self::placed(context.history)?;
         let instance = row(&self.core, input.instance).await?;
         let provider = self.core.provider(&input.provider)?;
-        let intent = intent(&instance, &placed.host, input.power_on, self.core.serves_seeds());
+        let intent = intent(&instance, &placed.host, input.power_on, self.core.serves_seeds())?;
         let mark = mark_of(&self.core, input.instance, placed.attempt);
         let facts = self.core.facts(&instance, Some(&placed.host), mark);
         let requests = provider.ids_needed(&intent, &facts).map_err(actions::step_error)?;
@@ -131,16 +131,27 @@ fn seen(host: &HostId, power: PowerState, at: Timestamp) -> Observed {
     Observed { power, host: host.clone(), addresses: Vec::new(), at, pending: Vec::new() }
 }
 
+/// What differs from the image's: nothing is said of what was not asked for.
+fn about(spec: &InstanceSpec) -> EditIntent {
+    EditIntent {
+        description: Some(spec.description.clone()).filter(|text| !text.is_empty()),
+        tags: Some(spec.tags.clone()).filter(|tags| !tags.is_empty()),
+        protected: spec.protected.then_some(true),
+        ..EditIntent::default()
+    }
+}
+
 pub(crate) fn intent(
     instance: &Instance,
     host: &HostId,
     power_on: bool,
     serves_seeds: bool,
-) -> Intent {
+) -> Result<Intent, StepError> {
     let spec = &instance.spec;
-    Intent::Create(Box::new(CreateIntent {
+    let image = spec.image.ok_or_else(|| StepError::permanent("it has no image"))?;
+    Ok(Intent::Create(Box::new(CreateIntent {
         name: spec.name.clone(),
-        image: spec.image,
+        image,
         host: host.clone(),
         cores: spec.cores,
         memory: spec.memory,
@@ -149,7 +160,8 @@ pub(crate) fn intent(
         security_groups: spec.security_groups.clone(),
         seed: if serves_seeds { SeedAccess::Http } else { SeedAccess::None },
         power_on,
-    }))
+        about: about(spec),
+    })))
 }
 
 #[async_trait]

@@ -1,11 +1,12 @@
-//! Deleting an instance: the point of no return comes first, and then it only
-//! goes forward until nothing is left.
+//! Deleting an instance, or letting its guest go: the point of no return comes
+//! first, and then it only goes forward until nothing of ours is left.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use engine::{Applied, History, Kind, Mode, Outcome, StepContext, StepDef, StepError};
-use model::{AttemptId, InstanceId, Intent, Phase, ProviderId, Timestamp};
+use model::{AttemptId, InstanceId, Intent, Ownership, Phase, ProviderId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{Change, InstanceUpdate};
@@ -14,6 +15,9 @@ use super::actions::{self, Subject};
 use super::runner::{OverPlan, nothing_to_do, planned, trouble};
 use super::{mark_of, read, row, write};
 use crate::house::Core;
+
+/// How long a provider is waited for that is away.
+const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 /// What the workflow is started with.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,11 +34,12 @@ pub struct DeleteInput {
 struct Marked {
     attempt: AttemptId,
     native: Value,
-    /// Whether the observer had found it lost.
-    lost: bool,
     /// Whether its guest was ever finished. One that was can come back only from
     /// a backup, and then it is not ours to remove.
     lived: bool,
+    /// How its guest came to be ours, if it is.
+    #[serde(default)]
+    ownership: Ownership,
 }
 
 /// The name and version of the workflow that deletes an instance.
@@ -42,13 +47,24 @@ pub fn delete_kind() -> Kind {
     Kind::new("instance.delete", 1)
 }
 
+/// The name and version of the workflow that lets a guest go.
+pub fn release_kind() -> Kind {
+    Kind::new("instance.release", 1)
+}
+
 pub(super) struct Delete {
     core: Arc<Core>,
+    releases: bool,
 }
 
 impl Delete {
     pub(super) fn new(core: Arc<Core>) -> Self {
-        Self { core }
+        Self { core, releases: false }
+    }
+
+    /// The guest stays.
+    pub(super) fn release(core: Arc<Core>) -> Self {
+        Self { core, releases: true }
     }
 
     fn input(history: &History) -> Result<DeleteInput, StepError> {
@@ -72,8 +88,8 @@ impl Delete {
             output: write(&Marked {
                 attempt: instance.attempt,
                 native: instance.native,
-                lost: instance.phase == Phase::Lost,
                 lived: matches!(instance.phase, Phase::Ready | Phase::Lost),
+                ownership: instance.ownership,
             })?,
             changes: vec![Change::UpdateInstance { id: input.instance, update: Box::new(update) }],
         })
@@ -104,11 +120,16 @@ impl Delete {
         } else {
             let provider = self.core.provider(&input.provider)?;
             let mark = mark_of(&self.core, input.instance, marked.attempt);
-            if marked.lost && self.is_replaced(provider, &marked.native, &mark).await? {
+            // Somebody else's guest stays, whatever was asked for.
+            let releases = self.releases || marked.ownership == Ownership::Observed;
+            // Taking a mark off looks for itself whether the guest is there.
+            let may_be_gone = marked.lived && !releases;
+            if may_be_gone && self.is_replaced(provider, &marked.native, &mark).await? {
                 return self.let_go(&input);
             }
             let facts = self.core.facts(&instance, None, mark);
-            provider.plan(&Intent::Destroy, &facts, &[]).map_err(actions::step_error)?
+            let intent = if releases { Intent::Release } else { Intent::Destroy };
+            provider.plan(&intent, &facts, &[]).map_err(actions::step_error)?
         };
         planned(plan, Vec::new())
     }
@@ -117,7 +138,7 @@ impl Delete {
 #[async_trait]
 impl OverPlan for Delete {
     fn kind(&self) -> Kind {
-        delete_kind()
+        if self.releases { release_kind() } else { delete_kind() }
     }
 
     fn core(&self) -> &Arc<Core> {
@@ -125,7 +146,9 @@ impl OverPlan for Delete {
     }
 
     fn before(&self) -> Vec<StepDef> {
-        vec![StepDef::local("mark", Mode::Pivot), StepDef::local("plan", Mode::Forward)]
+        // It asks the provider, which may be away for as long as it likes.
+        let plan = StepDef { deadline: PATIENCE, ..StepDef::local("plan", Mode::Forward) };
+        vec![StepDef::local("mark", Mode::Pivot), plan]
     }
 
     fn after(&self) -> Vec<StepDef> {
@@ -158,7 +181,8 @@ impl OverPlan for Delete {
 
     fn ended(&self, history: &History, outcome: &Outcome, now: Timestamp) -> Vec<Change> {
         let Ok(input) = Self::input(history) else { return Vec::new() };
-        let update = trouble("delete", outcome, now);
+        let verb = if self.releases { "release" } else { "delete" };
+        let update = trouble(verb, outcome, now);
         update
             .map(|update| Change::UpdateInstance { id: input.instance, update: Box::new(update) })
             .into_iter()

@@ -1,4 +1,4 @@
-//! Name, description, tags, protection.
+//! Name, description, tags, protection, expiry.
 
 use std::sync::Arc;
 
@@ -28,5 +28,6 @@ fn next(instance: &Instance, intent: &Intent, _now: Timestamp) -> Next {
         spec.description = edit.description.unwrap_or(std::mem::take(&mut spec.description));
         spec.tags = edit.tags.unwrap_or(std::mem::take(&mut spec.tags));
         spec.protected = edit.protected.unwrap_or(spec.protected);
+        spec.expires_at = edit.expires_at.unwrap_or(spec.expires_at);
     })
 }

@@ -4,6 +4,7 @@
 //! becomes a step.
 
 mod actions;
+mod adopt;
 mod by_intent;
 mod collect;
 mod create;
@@ -28,11 +29,12 @@ use store::Change;
 
 use crate::house::Core;
 
+pub use adopt::{AdoptInput, adopt_kind};
 pub use by_intent::IntentInput;
 pub use collect::{CollectInput, collect_kind, collect_orphan_kind, collection};
 pub(crate) use create::intent as create_intent;
 pub use create::{CreateInput, create_kind};
-pub use delete::{DeleteInput, delete_kind};
+pub use delete::{DeleteInput, delete_kind, release_kind};
 pub use edit::edit_kind;
 pub use migrate::{MigrateInput, migrate_kind};
 pub use power::power_kind;
@@ -48,7 +50,9 @@ pub fn registry(core: &Arc<Core>) -> Result<Registry<Change>, RegistryError> {
     let mut registry = Registry::default();
     registry.add(Arc::new(Runner(create::Create::new(Arc::clone(core)))))?;
     registry.add(power::workflow(core))?;
+    registry.add(Arc::new(Runner(adopt::Adopt::new(Arc::clone(core)))))?;
     registry.add(Arc::new(Runner(delete::Delete::new(Arc::clone(core)))))?;
+    registry.add(Arc::new(Runner(delete::Delete::release(Arc::clone(core)))))?;
     registry.add(Arc::new(Runner(collect::Collect::late(Arc::clone(core)))))?;
     registry.add(Arc::new(Runner(collect::Collect::asked(Arc::clone(core)))))?;
     registry.add(resize::workflow(core))?;
@@ -127,6 +131,8 @@ pub fn operation_kind(intent: &Intent) -> OperationKind {
         Intent::RollBack { .. } => OperationKind::Rollback,
         Intent::DropSnapshot { .. } => OperationKind::Discard,
         Intent::Migrate { .. } => OperationKind::Migrate,
+        Intent::Adopt { .. } => OperationKind::Adopt,
+        Intent::Release => OperationKind::Release,
     }
 }
 

@@ -19,6 +19,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("keys", include_str!("../../migrations/0005_keys.sql")),
     ("events", include_str!("../../migrations/0006_events.sql")),
     ("projects", include_str!("../../migrations/0007_projects.sql")),
+    ("ownership", include_str!("../../migrations/0008_ownership.sql")),
 ];
 
 const CREATE_VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_versions (

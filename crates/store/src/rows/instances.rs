@@ -1,6 +1,6 @@
 use model::{
-    Instance, InstanceId, Observed, OperationId, OperationKind, Phase, ProjectId, ProviderId,
-    Snapshots,
+    ExpiryNotes, Instance, InstanceId, Observed, OperationId, OperationKind, Ownership, Phase,
+    ProjectId, ProviderId, Snapshots,
 };
 use serde_json::Value as Json;
 
@@ -40,7 +40,7 @@ macro_rules! select {
     ($condition:literal) => {
         concat!(
             "SELECT i.id, i.project, i.managed_by, i.provider, i.spec, i.generation, i.phase,
-                i.attempt, i.attempts, i.native, i.observed, i.fault, i.snapshots,
+                i.attempt, i.attempts, i.native, i.observed, i.fault, i.snapshots, i.ownership, i.expiry,
                 i.created_at,
                 o.id AS operation, o.kind AS operation_kind,
                 COALESCE(f.sequence, 0) AS sequence
@@ -72,6 +72,11 @@ fn read(row: &Row) -> Result<Instance, Error> {
         fault: row.opt_json("fault")?,
         operation: operation.zip(kind),
         snapshots: row.opt_json("snapshots")?.unwrap_or_default(),
+        ownership: match row.opt_text("ownership")? {
+            Some(_) => row.word("ownership")?,
+            None => Ownership::default(),
+        },
+        expiry: row.opt_json("expiry")?.unwrap_or_default(),
         created_at: row.time("created_at")?,
         sequence: row.uint("sequence")?,
     })
@@ -111,8 +116,8 @@ pub(crate) async fn list(
 pub(crate) async fn insert(tx: &mut Tx, instance: &Instance) -> Result<(), Error> {
     let insert = "INSERT INTO instances (id, project, managed_by, provider, name, spec,
             generation, phase, attempt, attempts, native, observed, fault, created_at,
-            snapshots)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+            snapshots, ownership, expiry)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
     let parameters = [
         text(instance.id),
         text(&instance.project),
@@ -129,6 +134,8 @@ pub(crate) async fn insert(tx: &mut Tx, instance: &Instance) -> Result<(), Error
         instance.fault.as_ref().map_or(Ok(Value::Text(None)), json)?,
         instance.created_at.into(),
         snapshots(instance)?,
+        ownership(instance)?,
+        expiry(instance)?,
     ];
     tx.db.execute(insert, &parameters).await?;
     tx.touch(FeedKind::Instance, instance.id);
@@ -155,7 +162,7 @@ pub(crate) async fn update(
     merge(&mut instance, update, tx)?;
     let write = "UPDATE instances SET provider = $2, name = $3, spec = $4, generation = $5,
             phase = $6, attempt = $7, attempts = $8, native = $9, observed = $10, fault = $11,
-            snapshots = $12
+            snapshots = $12, expiry = $13, ownership = $14
         WHERE id = $1";
     let parameters = [
         text(id),
@@ -170,6 +177,8 @@ pub(crate) async fn update(
         instance.observed.as_ref().map_or(Ok(Value::Text(None)), json)?,
         instance.fault.as_ref().map_or(Ok(Value::Text(None)), json)?,
         snapshots(&instance)?,
+        expiry(&instance)?,
+        ownership(&instance)?,
     ];
     tx.db.execute(write, &parameters).await?;
     tx.touch(FeedKind::Instance, id);
@@ -211,6 +220,8 @@ fn merge(instance: &mut Instance, update: InstanceUpdate, tx: &Tx) -> Result<(),
     if let Some(snapshots) = update.snapshots {
         instance.snapshots = snapshots;
     }
+    instance.ownership = update.ownership.unwrap_or(instance.ownership);
+    instance.expiry = update.expiry.unwrap_or(instance.expiry);
     if let Some(fault) = update.fault {
         instance.fault = fault.map(|mut fault| {
             fault.operation = fault.operation.or(tx.origin);
@@ -224,6 +235,17 @@ fn merge(instance: &mut Instance, update: InstanceUpdate, tx: &Tx) -> Result<(),
         instance.provider = provider;
     }
     Ok(())
+}
+
+/// What we made says nothing of its ownership.
+fn ownership(instance: &Instance) -> Result<Value, Error> {
+    let made = instance.ownership == Ownership::Made;
+    if made { Ok(Value::Text(None)) } else { word(&instance.ownership) }
+}
+
+fn expiry(instance: &Instance) -> Result<Value, Error> {
+    let none = instance.expiry == ExpiryNotes::default();
+    if none { Ok(Value::Text(None)) } else { json(&instance.expiry) }
 }
 
 fn snapshots(instance: &Instance) -> Result<Value, Error> {

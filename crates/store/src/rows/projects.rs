@@ -150,7 +150,10 @@ pub(crate) async fn note_size(tx: &mut Tx, row: &Instance) -> Result<(), Error> 
     let disk = match row.spec.disks.as_slice() {
         [] => {
             let select = "SELECT size FROM images WHERE id = $1";
-            let image = tx.db.fetch_one(select, &[text(row.spec.image)]).await?;
+            let image = tx
+                .db
+                .fetch_one(select, &[Value::Text(row.spec.image.map(|id| id.to_string()))])
+                .await?;
             image.map_or(Ok(None), |image| image.opt_int("size"))?.unwrap_or(0)
         }
         disks => {

@@ -46,6 +46,8 @@ async fn an_instance_comes_back_as_it_was_put() {
         created_at: world.clock.now(),
         spec,
     });
+    instance.ownership = model::Ownership::Observed;
+    instance.expiry = model::ExpiryNotes { warned: Some(1), kept: None };
     let message = "odd".to_owned();
     instance.fault = Some(Fault { message, at: world.clock.now(), operation: None, stuck: false });
     let put = Change::InsertInstance(Box::new(instance.clone()));

@@ -173,6 +173,8 @@ impl World {
             fault: None,
             operation: None,
             snapshots: Snapshots::default(),
+            ownership: model::Ownership::default(),
+            expiry: model::ExpiryNotes::default(),
             created_at: self.clock.now(),
             sequence: 0,
         }

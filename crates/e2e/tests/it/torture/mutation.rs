@@ -91,6 +91,10 @@ impl Provider for Mutant {
     async fn inspect(&self, key: &str) -> Result<Option<Orphan>, Error> {
         self.inner.inspect(key).await
     }
+
+    async fn describe(&self, key: &str) -> Result<Option<provider::GuestDetails>, Error> {
+        self.inner.describe(key).await
+    }
 }
 
 /// All actions stand on the clone, and taking it back takes back all of them:

@@ -7,7 +7,9 @@ use e2e::bench::Bench;
 use e2e::world::{At, Trouble, What};
 use engine::{Entry, Outcome};
 use model::{ByteCount, DiskSpec, InstanceId, Mark, OperationId, Phase};
-use provisioner::{CreateInstance, EditInstance, NewSnapshot, PowerChange, ResizeInstance};
+use provisioner::{
+    Accepted, AdoptInstance, CreateInstance, EditInstance, NewSnapshot, PowerChange, ResizeInstance,
+};
 
 /// A sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,9 +37,19 @@ pub enum Sample {
     Migrate,
     /// A guest with our mark whose instance is gone.
     Collect,
+    /// Somebody else's guest, to be ours.
+    AdoptOwned,
+    /// Somebody else's guest, to be watched.
+    AdoptObserved,
+    /// A running guest that we made, to be nobody's.
+    Release,
+    /// A guest that is only watched.
+    DeleteObserved,
+    /// A guest that was somebody else's.
+    DeleteAdopted,
 }
 
-pub const ALL: [Sample; 16] = [
+pub const ALL: [Sample; 21] = [
     Sample::CreateBare,
     Sample::CreateFull,
     Sample::Start,
@@ -54,15 +66,33 @@ pub const ALL: [Sample; 16] = [
     Sample::Discard,
     Sample::Migrate,
     Sample::Collect,
+    Sample::AdoptOwned,
+    Sample::AdoptObserved,
+    Sample::Release,
+    Sample::DeleteObserved,
+    Sample::DeleteAdopted,
 ];
 
 impl Sample {
     pub fn creates(self) -> bool {
-        matches!(self, Self::CreateBare | Self::CreateFull)
+        matches!(self, Self::CreateBare | Self::CreateFull) || self.adopts()
     }
 
+    fn adopts(self) -> bool {
+        matches!(self, Self::AdoptOwned | Self::AdoptObserved)
+    }
+
+    /// The row is gone at the end.
     pub fn deletes(self) -> bool {
-        matches!(self, Self::DeleteRunning | Self::DeleteStopped | Self::DeleteFailed)
+        matches!(
+            self,
+            Self::DeleteRunning
+                | Self::DeleteStopped
+                | Self::DeleteFailed
+                | Self::Release
+                | Self::DeleteObserved
+                | Self::DeleteAdopted
+        )
     }
 
     /// Is about a guest that belongs to no instance.
@@ -123,7 +153,9 @@ async fn create(bench: &mut Bench, name: &str, full: bool) -> InstanceId {
 pub async fn prepare(bench: &mut Bench, sample: Sample) -> Ready {
     create(bench, "bystander", true).await;
     let instance = match sample {
-        Sample::CreateBare | Sample::CreateFull => None,
+        creates if creates.creates() => None,
+        Sample::DeleteObserved => Some(adopt(bench, false).await),
+        Sample::DeleteAdopted => Some(adopt(bench, true).await),
         Sample::DeleteFailed => Some(failed(bench).await),
         Sample::Collect => Some(orphan(bench).await),
         other => Some(create(bench, "subject", other.starts_running()).await),
@@ -158,6 +190,24 @@ fn guest_key(bench: &Bench, native: &serde_json::Value) -> String {
 
 fn snapshot() -> NewSnapshot {
     NewSnapshot { name: "before".to_owned(), memory: true, ..NewSnapshot::default() }
+}
+
+async fn ask_adopt(bench: &Bench, owned: bool) -> Accepted {
+    let request = AdoptInstance {
+        provider: Bench::provider_id(),
+        guest: "500".to_owned(),
+        owned,
+        expires_at: None,
+        project: None,
+    };
+    bench.house().adopt_instance(&bench.admin(), request).await.unwrap()
+}
+
+async fn adopt(bench: &mut Bench, owned: bool) -> InstanceId {
+    let accepted = ask_adopt(bench, owned).await;
+    let outcome = bench.settle(accepted.operation).await.unwrap();
+    assert_eq!(outcome, Outcome::Done, "{}", bench.story(accepted.operation).await.unwrap());
+    accepted.instance
 }
 
 /// An instance whose creation was refused.
@@ -195,7 +245,15 @@ pub async fn ask(bench: &mut Bench, ready: &Ready) -> (InstanceId, OperationId) 
         Sample::Stop => power(PowerChange::Stop).await,
         Sample::Shutdown => power(PowerChange::Shutdown { timeout, force: true }).await,
         Sample::Reboot => power(PowerChange::Reboot { timeout }).await,
-        Sample::DeleteRunning | Sample::DeleteStopped | Sample::DeleteFailed => {
+        Sample::AdoptOwned | Sample::AdoptObserved => {
+            let accepted = ask_adopt(bench, ready.sample == Sample::AdoptOwned).await;
+            (accepted.instance, accepted.operation)
+        }
+        Sample::Release => {
+            let id = ready.instance.expect("a prepared instance");
+            (id, house.release_instance(&admin, id).await.unwrap())
+        }
+        deletes if deletes.deletes() => {
             let id = ready.instance.expect("a prepared instance");
             (id, house.delete_instance(&admin, id).await.unwrap())
         }
@@ -226,6 +284,7 @@ async fn ask_change(bench: &Bench, sample: Sample, id: InstanceId) -> (InstanceI
                 description: Some("a text".to_owned()),
                 tags: Some(["web".to_owned()].into()),
                 protected: Some(false),
+                expires_at: Some(None),
             };
             house.edit_instance(&admin, id, request).await
         }

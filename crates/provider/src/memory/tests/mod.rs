@@ -41,6 +41,7 @@ pub(super) fn seconds(seconds: u64) -> Duration {
 pub(super) fn intent() -> CreateIntent {
     let (clock, random) = (ManualClock::default(), SeededRandom::new(3));
     CreateIntent {
+        about: model::EditIntent::default(),
         name: "guest".to_owned(),
         image: ImageId::generate(&clock, &random),
         host: host(),
