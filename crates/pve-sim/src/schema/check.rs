@@ -18,15 +18,13 @@ pub(crate) fn parameters(method: &Method, given: &BTreeMap<String, Value>) -> Re
                 errors.insert(name.clone(), UNDEFINED.to_owned());
             }
             Some(parameter) => {
-                if let Err(text) = value_of(parameter, name, value) {
-                    errors.insert(name.clone(), text);
-                } else if let Some(other) = &parameter.requires
+                let before = errors.len();
+                value_of(parameter, name, value, &mut errors);
+                if errors.len() == before
+                    && let Some(other) = &parameter.requires
                     && !given.contains_key(other)
                 {
-                    errors.insert(
-                        other.clone(),
-                        format!("missing property - '{name}' requires this property"),
-                    );
+                    errors.insert(other.clone(), requires(name));
                 }
             }
         }
@@ -68,13 +66,33 @@ fn list(parameter: &Parameter, value: &Value) -> Option<String> {
     }
 }
 
-fn value_of(parameter: &Parameter, name: &str, value: &Value) -> Result<(), String> {
+/// The text for a missing name that `name` needs beside it.
+pub(crate) fn requires(name: &str) -> String {
+    format!("missing property - '{name}' requires this property")
+}
+
+fn value_of(
+    parameter: &Parameter,
+    name: &str,
+    value: &Value,
+    errors: &mut BTreeMap<String, String>,
+) {
     if parameter.kind == "array" {
-        return Ok(());
+        // A single value stands for a list of one.
+        let items = value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
+        if let Some(item) = &parameter.items {
+            for (index, value) in items.iter().enumerate() {
+                value_of(item, &format!("{name}[{index}]"), value, errors);
+            }
+        }
+        return;
     }
-    match list(parameter, value).or_else(|| scalar(value)) {
+    let checked = match list(parameter, value).or_else(|| scalar(value)) {
         Some(text) => one(parameter, name, &text),
         None => Err(format!("type check ('{}') failed - got {}", parameter.kind, kind_of(value))),
+    };
+    if let Err(text) = checked {
+        errors.insert(name.to_owned(), text);
     }
 }
 

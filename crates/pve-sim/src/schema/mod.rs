@@ -63,6 +63,9 @@ pub(crate) struct Parameter {
     pub values: Vec<String>,
     #[serde(default)]
     pub pattern: Option<String>,
+    /// What each value of a list must be.
+    #[serde(default)]
+    pub items: Option<Box<Self>>,
     #[serde(default)]
     pub requires: Option<String>,
     #[serde(default)]
@@ -134,6 +137,12 @@ impl Method {
             return None;
         }
         self.parameters.get(&format!("{stem}[n]"))
+    }
+
+    /// Every parameter.
+    #[cfg(test)]
+    pub fn all(&self) -> impl Iterator<Item = &Parameter> {
+        self.parameters.values().map(Arc::as_ref)
     }
 
     /// The parameters that must be given.

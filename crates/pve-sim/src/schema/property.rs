@@ -95,6 +95,11 @@ pub(crate) fn check(
                 {
                     errors.insert(key.clone(), text);
                 }
+                if let Some(other) = keys.get(key).and_then(|known| known.requires.as_ref())
+                    && !found.contains_key(other)
+                {
+                    errors.insert(other.clone(), check::requires(key));
+                }
             }
             for (key, definition) in keys {
                 if definition.optional == 0

@@ -139,7 +139,8 @@ async fn a_backup_job_selects_guests_in_one_way() {
 async fn mapped_devices_are_kept_with_their_nodes() {
     let client = default().await;
     let map = "id%3D8086:1234,node%3Dpve1,path%3D0000:01:00.0";
-    client.post("/cluster/mapping/pci", &format!("id=gpu&map={map}&map={map}2")).await.data();
+    let second = map.replace("01:00", "02:00");
+    client.post("/cluster/mapping/pci", &format!("id=gpu&map={map}&map={second}")).await.data();
     let row = client.get("/cluster/mapping/pci/gpu").await.data();
     assert_eq!(row["map"][0], "id=8086:1234,node=pve1,path=0000:01:00.0");
     assert_eq!(row["map"].as_array().unwrap().len(), 2);

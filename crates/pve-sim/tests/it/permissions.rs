@@ -102,23 +102,23 @@ async fn fact_27_28_a_root_token_is_not_root() {
 async fn fact_30_a_clone_needs_the_storage_and_the_bridge() {
     let builder = builder()
         .user("bob@pve", "bobs-password")
-        .token("bob@pve!t", "s", true)
+        .token("bob@pve!tk", "s", true)
         .acl("/vms", "bob@pve", "PVEVMAdmin")
-        .acl("/vms", "bob@pve!t", "PVEVMAdmin")
+        .acl("/vms", "bob@pve!tk", "PVEVMAdmin")
         .acl("/storage/local", "bob@pve", "PVEDatastoreUser");
     let client = start(builder).await;
-    let bob = Client::with_token(&client.simulator, "bob@pve!t=s");
+    let bob = Client::with_token(&client.simulator, "bob@pve!tk=s");
     let clone = "/nodes/pve1/qemu/9000/clone";
     let line = "403 Permission check failed (/storage/local, Datastore.AllocateSpace)";
     assert_eq!(bob.post(clone, "newid=500").await.line(), line);
     client
-        .put("/access/acl", "path=/storage/local&roles=PVEDatastoreUser&tokens=bob@pve!t")
+        .put("/access/acl", "path=/storage/local&roles=PVEDatastoreUser&tokens=bob@pve!tk")
         .await
         .data();
     let line = "403 Permission check failed (/sdn/zones/localnetwork/vmbr0, SDN.Use)";
     assert_eq!(bob.post(clone, "newid=500").await.line(), line);
     client
-        .put("/access/acl", "path=/sdn/zones&roles=PVESDNUser&tokens=bob@pve!t&users=bob@pve")
+        .put("/access/acl", "path=/sdn/zones&roles=PVESDNUser&tokens=bob@pve!tk&users=bob@pve")
         .await
         .data();
     assert_eq!(bob.task("POST", clone, "newid=500").await, "OK");

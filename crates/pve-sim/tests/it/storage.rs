@@ -48,9 +48,9 @@ async fn a_storage_is_defined_by_what_its_type_needs() {
         add("storage=st&type=nfs&server=1.2.3.4").await.line(),
         "500 missing value for required option 'export'"
     );
-    let odd = add("storage=st&type=dir&path=/x&vgname=v").await;
+    let odd = add("storage=st&type=dir&path=/x&vgname=vg").await;
     assert_eq!(odd.line(), "500 unexpected property 'vgname'");
-    let wrong = add("storage=st&type=lvmthin&vgname=v&thinpool=t&content=iso").await;
+    let wrong = add("storage=st&type=lvmthin&vgname=vg&thinpool=thin&content=iso").await;
     assert_eq!(wrong.line(), "500 storage does not support content type 'iso'");
     let made = add("storage=st&type=dir&path=/srv/st&nodes=pve1&prune-backups=keep-last%3D2").await;
     assert_eq!(made.data(), json!({"storage": "st", "type": "dir"}));

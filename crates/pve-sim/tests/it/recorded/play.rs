@@ -150,7 +150,10 @@ impl Player {
             .iter()
             .map(|(key, value)| {
                 let pid = (key == "pid").then(|| self.pids.get(value)).flatten();
-                format!("{key}={}", escape(pid.unwrap_or(value)).replace(' ', "%20"))
+                format!(
+                    "{key}={}",
+                    escape(pid.unwrap_or(value)).replace(' ', "%20").replace('=', "%3D")
+                )
             })
             .collect();
         let mut target = asked.path.clone();
