@@ -109,19 +109,19 @@ fn update(call: &mut Call<'_>) -> Result<Value, Fail> {
     if !world.pools.contains_key(&id) {
         return Err(failed(format!("pool '{id}' does not exist")));
     }
-    for vmid in guests.iter().filter_map(|text| text.parse::<u32>().ok()) {
-        let member_of = world
-            .pools
-            .iter()
-            .find(|(_, pool)| pool.guests.contains(&vmid))
-            .map(|(id, _)| id.clone());
-        if delete {
-            if member_of.as_ref() != Some(&id) {
-                return Err(failed(format!("VM {vmid} is not a pool member")));
-            }
-        } else if member_of.as_ref() == Some(&id) || (member_of.is_some() && !allow_move) {
-            return Err(failed(format!("VM {vmid} is already a pool member")));
+    let guests: Vec<u32> = guests.iter().filter_map(|text| text.parse().ok()).collect();
+    // All is checked before anything changes.
+    check_guests(world, &id, &guests, delete, allow_move).map_err(failed)?;
+    let mut kept = world.pools.get(&id).map(|pool| pool.storages.clone()).unwrap_or_default();
+    for storage in storages {
+        if delete && !kept.remove(&storage) {
+            return Err(failed(format!("Storage '{storage}' is not a pool member")));
         }
+        if !delete && !kept.insert(storage.clone()) {
+            return Err(failed(format!("Storage '{storage}' is already a pool member")));
+        }
+    }
+    for vmid in guests {
         for pool in world.pools.values_mut() {
             pool.guests.remove(&vmid);
         }
@@ -133,19 +133,32 @@ fn update(call: &mut Call<'_>) -> Result<Value, Fail> {
         }
     }
     let Some(pool) = world.pools.get_mut(&id) else { return Ok(Value::Null) };
-    for storage in storages {
-        if delete {
-            if !pool.storages.remove(&storage) {
-                return Err(failed(format!("Storage '{storage}' is not a pool member")));
-            }
-        } else if !pool.storages.insert(storage.clone()) {
-            return Err(failed(format!("Storage '{storage}' is already a pool member")));
-        }
-    }
+    pool.storages = kept;
     if let Some(comment) = params.get("comment") {
         pool.comment = Some(comment.to_owned());
     }
     Ok(Value::Null)
+}
+
+/// Whether all guests can join the pool, or leave it.
+fn check_guests(
+    world: &World,
+    id: &str,
+    guests: &[u32],
+    delete: bool,
+    allow_move: bool,
+) -> Result<(), String> {
+    for vmid in guests {
+        let member_of = world.pools.iter().find(|(_, pool)| pool.guests.contains(vmid));
+        let member_of = member_of.map(|(name, _)| name.as_str());
+        if delete && member_of != Some(id) {
+            return Err(format!("VM {vmid} is not a pool member"));
+        }
+        if !delete && (member_of == Some(id) || (member_of.is_some() && !allow_move)) {
+            return Err(format!("VM {vmid} is already a pool member"));
+        }
+    }
+    Ok(())
 }
 
 fn delete(call: &mut Call<'_>) -> Result<Value, Fail> {

@@ -194,6 +194,49 @@ impl Client {
         status["exitstatus"].as_str().unwrap_or("running").to_owned()
     }
 
+    /// What a call comes to, in one line for tables of facts: `200`, the status
+    /// with its reason, the names and texts of bad parameters, or how its task ended.
+    pub async fn says(&self, verb: &str, path: &str, body: &str) -> String {
+        let in_body = !matches!(verb, "GET" | "DELETE");
+        let answer = self.send(verb, path, in_body.then_some(body)).await;
+        match answer.status {
+            200 => {}
+            400 => {
+                let errors = answer.json()["errors"].clone();
+                let errors = errors.as_object().cloned().unwrap_or_default();
+                let texts = errors.iter().map(|(name, text)| format!("{name}: {text}"));
+                return format!("400 {}", texts.collect::<Vec<_>>().join("; ")).replace('"', "");
+            }
+            _ => return answer.line(),
+        }
+        match answer.data().as_str().filter(|text| text.starts_with("UPID:")) {
+            Some(upid) => {
+                self.simulator.settle().await;
+                format!("task {}", self.exit(upid).await)
+            }
+            None => "200".into(),
+        }
+    }
+
+    /// Plays calls in order and compares what each comes to; a trailing `…`
+    /// means that the rest may be anything.
+    pub async fn play(&self, calls: &[(&str, &str, &str, &str)]) {
+        let mut wrong = Vec::new();
+        for (verb, path, body, expected) in calls {
+            let said = self.says(verb, path, body).await;
+            let fits = match expected.strip_suffix('…') {
+                Some(head) => said.starts_with(head),
+                None => said == *expected,
+            };
+            if !fits {
+                wrong.push(format!(
+                    "{verb} {path} {body}\n expected: {expected}\n came:     {said}"
+                ));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
     pub async fn config(&self, vmid: u32) -> Value {
         self.get(&format!("/nodes/pve1/qemu/{vmid}/config")).await.data()
     }
