@@ -5,5 +5,6 @@
 pub mod metadata;
 pub mod native;
 mod serve;
+pub mod webhooks;
 
 pub use serve::{ConnectionLimits, bind_unix, serve};

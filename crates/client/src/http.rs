@@ -67,7 +67,7 @@ impl Endpoint {
     }
 
     /// Whether a proxy of the environment must not be asked.
-    fn is_local(&self) -> bool {
+    pub(crate) fn is_local(&self) -> bool {
         match self {
             Self::Socket(_) => true,
             Self::Url(url) => match url.host() {
@@ -130,7 +130,7 @@ impl fmt::Debug for Client {
     }
 }
 
-fn tls(endpoint: &Endpoint) -> Result<ClientConfig, Error> {
+pub(crate) fn tls(endpoint: &Endpoint) -> Result<ClientConfig, Error> {
     let refuse = |error: rustls::Error| Error::Settings(format!("tls: {error}"));
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)

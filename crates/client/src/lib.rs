@@ -13,8 +13,10 @@ mod http;
 mod orphans;
 pub mod progress;
 mod projects;
+mod receiver;
 pub mod size;
 pub mod wire;
 
 pub use error::Error;
 pub use http::{Client, Endpoint, Settings};
+pub use receiver::Receiver;

@@ -172,6 +172,13 @@ impl Running {
             compact(&core, &stop).await;
             Ok(())
         });
+        let teller =
+            api::webhooks::Teller::new(Arc::clone(&self.house), Arc::clone(&self.core.clock));
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            teller.run(stop).await;
+            Ok(())
+        });
         let (core, stop) = (Arc::clone(&self.core), self.stop.clone());
         let usual = ExecutorSettings::default();
         let lease = usual.lease.max(longest_request * 2 + usual.renew_every);

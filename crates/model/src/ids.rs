@@ -84,6 +84,8 @@ uuid_ids! {
     FlavourId, "a flavour id (a UUID)";
     /// A bearer token of the native door (its id, never its secret).
     TokenId, "a token id (a UUID)";
+    /// Identifies somebody who is told of events.
+    WebhookId, "a webhook id (a UUID)";
     /// A sealed secret in the store.
     SecretId, "a secret id (a UUID)";
     /// One attempt to make an instance; part of the mark on the guest.

@@ -23,7 +23,7 @@ pub use caller::{Caller, Door, IdempotencyKey, Principal, RequestTerms, Role};
 pub use error::{Error, PrivateContext};
 pub use ids::{
     AttemptId, FlavourId, HostId, ImageId, InstallationId, InstanceId, OperationId, ParseIdError,
-    ProjectId, ProviderId, SecretId, TokenId,
+    ProjectId, ProviderId, SecretId, TokenId, WebhookId,
 };
 pub use image::{Flavour, Image, ImagePresence};
 pub use instance::{

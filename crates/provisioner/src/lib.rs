@@ -22,7 +22,7 @@ pub use observer::Observer;
 pub use placement::{HostChoice, Placement};
 pub use random::SystemRandom;
 pub use read_model::{InstanceFilter, ReadModel};
-pub use store::{AuditEntry, AuditFilter, Event, Quota};
+pub use store::{AuditEntry, AuditFilter, Event, Quota, Webhook, WebhookProgress};
 pub use use_cases::{
     Accepted, AdoptInstance, Answered, CallCounts, CreateInstance, EditInstance, EventQuery,
     Figures, LogLine, Looked, NewFlavour, NewSnapshot, NewToken, OperationFilter, OrphanInfo,

@@ -3,7 +3,7 @@
 use model::{
     Address, AttemptId, Door, ExpiryNotes, Fault, Flavour, FlavourId, Image, ImageId, Instance,
     InstanceId, InstanceSpec, Observed, OperationId, Ownership, Phase, PowerState, ProjectId,
-    ProviderId, SecretId, TokenId,
+    ProviderId, SecretId, TokenId, WebhookId,
 };
 use secrecy::SecretString;
 use serde_json::Value;
@@ -11,8 +11,9 @@ use serde_json::Value;
 use crate::Error;
 use crate::db::Tx;
 use crate::rows::{
-    AuditEntry, Orphan, Project, RequestKey, Seed, Token, aliases, annotations, audit, events,
-    flavours, ids, images, instances, keys, orphans, projects, secrets, seeds, tokens,
+    AuditEntry, Orphan, Project, RequestKey, Seed, Token, Webhook, WebhookProgress, aliases,
+    annotations, audit, events, flavours, ids, images, instances, keys, orphans, projects, secrets,
+    seeds, tokens, webhooks,
 };
 
 /// A change to the store. Applied in order, in one transaction with whatever
@@ -144,6 +145,17 @@ pub enum Change {
         /// The sequences.
         sequences: Vec<u64>,
     },
+    /// Adds somebody who is told of events.
+    PutWebhook(Box<Webhook>),
+    /// Notes how far somebody has been told. One that is gone is left alone.
+    WebhookProgress {
+        /// Who.
+        id: WebhookId,
+        /// How far.
+        progress: Box<WebhookProgress>,
+    },
+    /// Forgets one, with its secret. It is [`Error::NotFound`] when there is none.
+    RemoveWebhook(WebhookId),
     /// Adds a project or replaces what it may use.
     PutProject(Box<Project>),
     /// Forgets what a project may use. It is [`Error::NotFound`] when there is no
@@ -268,6 +280,9 @@ pub(crate) async fn apply(tx: &mut Tx, change: Change) -> Result<(), Error> {
         Change::TakeKey { key, begun } => keys::take(tx, &key, begun).await,
         Change::KeepAnswer { key, answer } => keys::answer(tx, &key, &answer).await,
         Change::ExpectSequence { id, sequences } => instances::expect(tx, id, &sequences).await,
+        Change::PutWebhook(hook) => webhooks::put(tx, &hook).await,
+        Change::WebhookProgress { id, progress } => webhooks::progress(tx, id, &progress).await,
+        Change::RemoveWebhook(id) => webhooks::remove(tx, id).await,
         Change::PutProject(project) => projects::put(tx, &project).await,
         Change::RemoveProject(name) => projects::remove(tx, &name).await,
         Change::CheckQuota { id, intent } => projects::check(tx, id, intent.as_deref()).await,

@@ -35,6 +35,6 @@ pub use read::OperationJournal;
 pub use rows::{
     Alias, AnnotationRow, AuditEntry, AuditFilter, Event, EventFilter, IdReservation,
     InstanceFilter, OperationFilter, Orphan, Project, Quota, RequestKey, RetiredId, Seed, Token,
-    Usage, UsedKey,
+    Usage, UsedKey, Webhook, WebhookProgress,
 };
 pub use store::{Settings, Store};

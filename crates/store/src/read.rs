@@ -3,7 +3,7 @@
 use engine::{ChildEnd, Kind, Recorded, WorkflowId};
 use model::{
     Door, Flavour, Image, ImageId, Instance, InstanceId, Operation, OperationId, ProjectId,
-    ProviderId, Sealed, Timestamp, TokenId,
+    ProviderId, Sealed, Timestamp, TokenId, WebhookId,
 };
 use secrecy::SecretString;
 use serde_json::Value as Json;
@@ -14,9 +14,9 @@ use crate::feed::{self, FeedItem};
 use crate::flow;
 use crate::rows::{
     Alias, AnnotationRow, AuditEntry, AuditFilter, Event, EventFilter, InstanceFilter,
-    OperationFilter, Orphan, Project, RetiredId, Seed, Token, Usage, UsedKey, aliases, annotations,
-    audit, events, flavours, ids, images, instances, keys, operations, orphans, projects, secrets,
-    seeds, tokens,
+    OperationFilter, Orphan, Project, RetiredId, Seed, Token, Usage, UsedKey, Webhook, aliases,
+    annotations, audit, events, flavours, ids, images, instances, keys, operations, orphans,
+    projects, secrets, seeds, tokens, webhooks,
 };
 use crate::store::Store;
 
@@ -175,6 +175,16 @@ impl Store {
         let select = "SELECT state, COUNT(*) AS many FROM operations GROUP BY state ORDER BY state";
         let rows = self.reader().await?.fetch_all(select, &[]).await?;
         rows.iter().map(|row| Ok((row.text("state")?, row.uint("many")?))).collect()
+    }
+
+    /// Who is told of events, by id.
+    pub async fn webhooks(&self) -> Result<Vec<Webhook>, Error> {
+        webhooks::list(&mut self.reader().await?).await
+    }
+
+    /// Somebody who is told of events.
+    pub async fn webhook(&self, id: WebhookId) -> Result<Option<Webhook>, Error> {
+        webhooks::get(&mut self.reader().await?, id).await
     }
 
     /// Events, oldest first.

@@ -41,7 +41,7 @@ pub(super) fn routes() -> OpenApiRouter<Native> {
     OpenApiRouter::new().routes(routes!(list))
 }
 
-pub(super) fn view(event: Event) -> wire::Event {
+fn view(event: Event) -> wire::Event {
     wire::Event {
         sequence: event.sequence,
         at: event.at.into(),
@@ -157,10 +157,14 @@ async fn follow(
     Ok(response)
 }
 
+/// An event as the list, the stream and webhooks have it.
+pub(crate) fn json(event: Event) -> String {
+    serde_json::to_string(&view(event)).unwrap_or_default()
+}
+
 fn sent(event: Event) -> Sent {
     let (id, kind) = (event.sequence.to_string(), event.kind.clone());
-    let data = serde_json::to_string(&view(event)).unwrap_or_default();
-    Sent::default().id(id).event(kind).data(data)
+    Sent::default().id(id).event(kind).data(json(event))
 }
 
 fn cut(reason: &str) -> Sent {

@@ -23,6 +23,7 @@ mod request;
 mod snapshots;
 mod terms;
 mod tokens;
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +38,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use describe::openapi;
 use error::Failure;
+pub(crate) use events::json as event_json;
 
 /// What the native door takes.
 #[derive(Clone, Copy, Debug)]
@@ -121,6 +123,7 @@ fn routes_v1() -> OpenApiRouter<Native> {
         .merge(audit::routes())
         .merge(projects::routes())
         .merge(metrics::routes())
+        .merge(webhooks::routes())
 }
 
 fn routes_open() -> OpenApiRouter<Native> {

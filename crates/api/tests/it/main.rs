@@ -13,3 +13,4 @@ mod openapi;
 mod orphans;
 mod quota;
 mod support;
+mod webhooks;

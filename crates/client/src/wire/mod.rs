@@ -15,6 +15,7 @@ mod project;
 mod secret;
 mod time;
 mod token;
+mod webhook;
 mod words;
 
 pub use catalogue::{Flavour, FlavourList, Image, ImageList, NewFlavour};
@@ -36,6 +37,7 @@ pub use project::{Project, ProjectList, Quota, SetProject, Usage};
 pub use secret::Secret;
 pub use time::{ParseTimeError, Time};
 pub use token::{CreatedToken, NewToken, Token, TokenList};
+pub use webhook::{CreatedWebhook, NewWebhook, Webhook, WebhookList};
 pub use words::{
     Door, InstanceState, OperationKind, OperationState, Ownership, Phase, PowerState, Role,
     StepState,

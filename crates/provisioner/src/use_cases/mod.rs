@@ -17,6 +17,7 @@ mod orphans;
 mod power;
 mod projects;
 pub(crate) mod tokens;
+mod webhooks;
 
 use model::Error;
 

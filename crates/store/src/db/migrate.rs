@@ -20,6 +20,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("events", include_str!("../../migrations/0006_events.sql")),
     ("projects", include_str!("../../migrations/0007_projects.sql")),
     ("ownership", include_str!("../../migrations/0008_ownership.sql")),
+    ("webhooks", include_str!("../../migrations/0009_webhooks.sql")),
 ];
 
 const CREATE_VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_versions (

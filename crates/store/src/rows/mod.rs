@@ -16,6 +16,7 @@ pub(crate) mod projects;
 pub(crate) mod secrets;
 pub(crate) mod seeds;
 pub(crate) mod tokens;
+pub(crate) mod webhooks;
 
 pub use aliases::Alias;
 pub use annotations::AnnotationRow;
@@ -29,6 +30,7 @@ pub use orphans::Orphan;
 pub use projects::{Project, Quota, Usage};
 pub use seeds::Seed;
 pub use tokens::Token;
+pub use webhooks::{Webhook, WebhookProgress};
 
 /// The most rows of one page.
 const MOST_ROWS: u32 = 10_000;
