@@ -122,6 +122,11 @@ impl Guest {
         (self.cores, self.memory, self.pending) = (to.cores, to.memory, None);
     }
 
+    pub(super) fn carry(&mut self, mark: Option<Mark>) {
+        self.digest += 1;
+        self.mark = mark;
+    }
+
     pub(super) fn is_as_edited(&self, edit: &EditIntent) -> bool {
         edit.name.as_ref().is_none_or(|name| *name == self.name)
             && edit.description.as_ref().is_none_or(|text| *text == self.description)

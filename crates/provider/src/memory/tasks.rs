@@ -398,10 +398,7 @@ impl World {
                 guest.digest += 1;
                 guest.edit(edit);
             }
-            Effect::Mark { mark, .. } => {
-                guest.digest += 1;
-                guest.mark = *mark;
-            }
+            Effect::Mark { mark, .. } => guest.carry(*mark),
             Effect::Snapshot { name, memory, token, .. } => {
                 let saved = guest.save(*token, *memory, disk);
                 guest.snapshots.insert(name.clone(), saved);

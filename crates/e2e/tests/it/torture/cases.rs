@@ -181,11 +181,8 @@ async fn judge(
         let deleted = bench.settle(deletion).await.map_err(text)?;
         bench.world.calm();
         let judged = judge_deleted(bench, case, before, instance, deletion, deleted).await;
-        // A guest that had become ours by then is removed with its instance.
         let was_ours = case.sample == Sample::AdoptOwned && outcome == Outcome::Done;
-        let row = bench.store().instance(instance).await.map_err(|error| error.to_string())?;
-        let gone = row.is_none() && !bench.world.dump().to_string().contains("somebody-elses");
-        return if was_ours && gone { Ok(()) } else { judged };
+        return if was_ours && is_removed(bench, instance).await { Ok(()) } else { judged };
     }
     bench.world.calm();
     if let Outcome::Stuck { reason, left } = &outcome {
@@ -210,9 +207,7 @@ async fn judge(
         }
         Outcome::Unwound { cause } if case.sample.creates() => {
             let row = row.ok_or("the failed row is gone")?;
-            if !lawful_cause(case, cause) {
-                return Err(format!("unwound without a reason to: {cause:?}"));
-            }
+            lawful(case, cause)?;
             if has(case, What::Foreign) {
                 return Ok(());
             }
@@ -226,9 +221,7 @@ async fn judge(
             if row.phase == Phase::Deleting && !case.sample.deletes() {
                 return Err("a change of power left it deleting".to_owned());
             }
-            if !lawful_cause(case, cause) {
-                return Err(format!("unwound without a reason to: {cause:?}"));
-            }
+            lawful(case, cause)?;
             as_before(case, before, &after)
         }
         // Only what refuses for ever, or somebody else's guest in the place,
@@ -248,6 +241,17 @@ async fn resumed(
     let (house, admin) = (bench.house(), bench.admin());
     house.resume_operation(&admin, operation).await.map_err(|error| error.to_string())?;
     bench.settle(operation).await.map_err(|error| format!("{error:#}"))
+}
+
+fn lawful(case: &Case, cause: &Cause) -> Result<(), String> {
+    let reason = lawful_cause(case, cause).then_some(());
+    reason.ok_or_else(|| format!("unwound without a reason to: {cause:?}"))
+}
+
+/// A guest that had become ours by then is removed with its instance.
+async fn is_removed(bench: &Bench, instance: InstanceId) -> bool {
+    let row = bench.store().instance(instance).await;
+    matches!(row, Ok(None)) && !bench.world.dump().to_string().contains("somebody-elses")
 }
 
 /// A change that is unwound has left the world as it was.
