@@ -41,10 +41,14 @@ async fn fact_32_73_82_bad_entries_roles_and_users_are_refused_in_their_own_word
 }
 
 #[tokio::test]
-async fn fact_39_45_51_53_55_changes_are_refused_at_once_or_in_the_task() {
+async fn fact_39_45_51_53_changes_are_refused_at_once_or_in_the_task() {
     for version in Version::ALL {
         let client = of(version).await;
         let move_away = "disk=scsi0&storage=local-lvm";
+        let cdrom = match version {
+            Version::V7_4 => "500 you can't resize a cdrom",
+            _ => "task you can't resize a cdrom",
+        };
         client
             .play(&[
                 ("PUT", "/nodes/pve1/qemu/500/config", "cores=2", "200"),
@@ -82,13 +86,33 @@ async fn fact_39_45_51_53_55_changes_are_refused_at_once_or_in_the_task() {
                 ),
                 ("DELETE", "/nodes/pve1/qemu/500/snapshot/one", "", "task OK"),
                 ("POST", "/nodes/pve1/qemu/500/move_disk", move_away, "task OK"),
+                ("PUT", "/nodes/pve1/qemu/500/config", "ide0=none,media%3Dcdrom", "200"),
+                (
+                    "POST",
+                    "/nodes/pve1/qemu/500/move_disk",
+                    "disk=ide0&storage=local-lvm",
+                    "500 you can't move a cdrom",
+                ),
+                ("PUT", "/nodes/pve1/qemu/500/resize", "disk=ide0&size=9G", cdrom),
                 ("POST", "/nodes/pve1/qemu/500/status/start", "", "task OK"),
                 ("POST", "/nodes/pve1/qemu/500/status/start", "", "task VM 500 already running"),
                 ("DELETE", "/nodes/pve1/qemu/500", "", "500 VM 500 is running - destroy failed"),
-                ("POST", "/nodes/pve1/qemu/500/status/suspend", "", "task OK"),
             ])
             .await;
         assert!(client.config(500).await["unused0"].as_str().unwrap().starts_with("local:"));
+    }
+}
+
+#[tokio::test]
+async fn fact_55_a_suspended_machine_runs_and_only_templates_say_what_they_are() {
+    for version in Version::ALL {
+        let client = of(version).await;
+        client
+            .play(&[
+                ("POST", "/nodes/pve1/qemu/500/status/start", "", "task OK"),
+                ("POST", "/nodes/pve1/qemu/500/status/suspend", "", "task OK"),
+            ])
+            .await;
         let status = client.get("/nodes/pve1/qemu/500/status/current").await.data();
         assert_eq!(
             (&status["status"], &status["qmpstatus"]),
@@ -273,7 +297,14 @@ async fn fact_75_a_lock_is_set_by_an_option_and_released_by_root_alone() {
                 ),
             ])
             .await;
-        ticket.play(&[("PUT", config, "skiplock=1&delete=lock", "200")]).await;
+        ticket
+            .play(&[
+                ("POST", config, "skiplock=1&cores=3", "task OK"),
+                ("POST", config, "skiplock=1&delete=lock", "task OK"),
+                ("PUT", config, "lock=backup", "200"),
+                ("PUT", config, "skiplock=1&delete=lock", "200"),
+            ])
+            .await;
         client.play(&[("POST", "/nodes/pve1/qemu/500/status/start", "", "task OK")]).await;
     }
 }
@@ -357,5 +388,88 @@ async fn fact_64_a_change_of_a_pool_that_fails_changes_nothing() {
         client.simulator.advance(10 * SECOND).await;
         let members = client.get("/pools/a").await.data()["members"].clone();
         assert_eq!(members.as_array().unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn fact_50_a_stale_digest_changes_nothing_anywhere() {
+    const STALE: &str = "digest=0000000000000000000000000000000000000000";
+    let made: &[(&str, &str, &str)] = &[
+        ("POST", "/storage", "storage=two&type=dir&path=/srv/two"),
+        (
+            "POST",
+            "/access/domains",
+            "realm=corp&type=ldap&base_dn=dc%3Dx&user_attr=uid&server1=localhost",
+        ),
+        ("POST", "/cluster/ha/resources", "sid=vm:500"),
+        ("POST", "/cluster/replication", "id=500-0&type=local&target=pve2"),
+        ("POST", "/cluster/metrics/server/graph", "type=graphite&server=10.0.0.9&port=2003"),
+        ("POST", "/cluster/sdn/zones", "zone=zone1&type=simple"),
+        ("POST", "/cluster/sdn/vnets", "vnet=vnet1&zone=zone1"),
+        ("POST", "/cluster/firewall/groups", "group=web"),
+        ("POST", "/cluster/firewall/aliases", "name=office&cidr=10.0.0.0/8"),
+        ("POST", "/cluster/firewall/ipset", "name=set"),
+        ("POST", "/nodes/pve1/qemu/500/firewall/rules", "type=in&action=ACCEPT"),
+        ("PUT", "/nodes/pve1/lxc/300/config", "mp0=local-lvm:1,mp%3D/srv"),
+    ];
+    let changes: &[(&str, &str, &str)] = &[
+        ("PUT", "/storage/two", "content=iso"),
+        ("PUT", "/access/domains/corp", "comment=x"),
+        ("PUT", "/cluster/ha/resources/vm:500", "comment=x"),
+        ("PUT", "/cluster/replication/500-0", "comment=x"),
+        ("PUT", "/cluster/metrics/server/graph", "server=10.0.0.9&port=2004"),
+        ("PUT", "/cluster/sdn/zones/zone1", "mtu=1400"),
+        ("PUT", "/cluster/sdn/vnets/vnet1", "alias=x&zone=zone1"),
+        ("POST", "/cluster/firewall/groups", "group=other&rename=web"),
+        ("PUT", "/cluster/firewall/aliases/office", "cidr=11.0.0.0/8"),
+        ("POST", "/cluster/firewall/ipset", "name=other&rename=set"),
+        ("PUT", "/cluster/firewall/options", "enable=1"),
+        ("PUT", "/nodes/pve1/config", "description=x"),
+        ("POST", "/nodes/pve1/hosts", "data=x"),
+        ("PUT", "/nodes/pve1/qemu/500/firewall/options", "enable=1"),
+        ("PUT", "/nodes/pve1/qemu/500/firewall/rules/0", "comment=x"),
+        ("PUT", "/nodes/pve1/qemu/500/config", "cores=3"),
+        ("POST", "/nodes/pve1/qemu/500/config", "cores=3"),
+        ("PUT", "/nodes/pve1/qemu/500/resize", "disk=scsi0&size=9G"),
+        ("POST", "/nodes/pve1/qemu/500/move_disk", "disk=scsi0&storage=local-lvm"),
+        ("POST", "/nodes/pve1/qemu/500/move_disk", "disk=scsi0&target-vmid=501"),
+        ("PUT", "/nodes/pve1/lxc/300/config", "cores=3"),
+        ("PUT", "/nodes/pve1/lxc/300/resize", "disk=mp0&size=9G"),
+        ("POST", "/nodes/pve1/lxc/300/move_volume", "volume=mp0&storage=local"),
+    ];
+    for version in Version::ALL {
+        let client = of(version).await;
+        let bare = client.task("POST", "/nodes/pve1/qemu", "vmid=501").await;
+        assert_eq!(bare, "OK");
+        for (verb, path, body) in made {
+            let said = client.says(verb, path, body).await;
+            assert!(said == "200" || said == "task OK", "{verb} {path}: {said}");
+        }
+        let before = client.simulator.dump();
+        let mut wrong = Vec::new();
+        for (verb, path, body) in changes {
+            let said = client.says(verb, path, &format!("{body}&{STALE}")).await;
+            let known = ["detected modified configuration", "checksum mismatch"];
+            if !known.iter().any(|text| said.contains(text)) {
+                wrong.push(format!("{version:?} {verb} {path}: {said}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        assert_eq!(client.simulator.dump(), before);
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_is_attached_has_the_size_of_its_volume_whatever_the_client_says() {
+    for version in Version::ALL {
+        let client = of(version).await;
+        let config = "/nodes/pve1/qemu/500/config";
+        client.play(&[
+            ("PUT", config, "scsi1=local-lvm:2", "200"),
+            ("PUT", config, "delete=scsi1", "200"),
+            ("PUT", config, "scsi2=local-lvm:vm-500-disk-0,size%3D2048M,ssd%3D1", "200"),
+            ("PUT", config, "scsi3=local-lvm", "400 scsi3: invalid format - format error\\nscsi3.file: invalid format - unable to parse volume ID 'local-lvm'\\n\\n"),
+        ]).await;
+        assert_eq!(client.config(500).await["scsi2"], "local-lvm:vm-500-disk-0,size=2G,ssd=1");
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::rules;
+use super::{check_digest, rules};
 use crate::calls::Plain;
 use crate::engine::Call;
 use crate::fail::Fail;
@@ -50,7 +50,12 @@ fn groups(call: &mut Call<'_>) -> Result<Value, Fail> {
 fn create_group(call: &mut Call<'_>) -> Result<Value, Fail> {
     let name = call.params.text("group").to_owned();
     let comment = call.params.get("comment").map(str::to_owned);
+    check_digest(call.params.get("digest"), &digest(&call.world.groups, false))?;
     if let Some(old) = call.params.get("rename") {
+        if old != name && call.world.groups.contains_key(&name) {
+            let text = format!("Security group '{name}' already exists");
+            return Err(Fail::parameter("group", text));
+        }
         let group = call.world.groups.remove(old);
         let mut group = group.ok_or_else(|| {
             Fail::parameter("group", format!("Security group '{old}' does not exist"))

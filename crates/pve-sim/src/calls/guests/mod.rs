@@ -1,6 +1,9 @@
 //! What virtual machines and containers have in common.
 
-use crate::world::guest::Kind;
+use super::sections::MODIFIED;
+use crate::engine::Call;
+use crate::fail::Fail;
+use crate::world::guest::{Guest, Kind};
 
 pub(crate) mod config;
 pub(crate) mod figures;
@@ -28,4 +31,13 @@ pub(crate) struct Ct;
 impl Family for Ct {
     const KIND: Kind = Kind::Lxc;
     const TASK: &'static str = "vz";
+}
+
+/// Refuses the call when its parameter (`digest`, `target-digest`) is not the
+/// digest of the guest's configuration.
+pub(crate) fn check_digest(call: &Call<'_>, parameter: &str, guest: &Guest) -> Result<(), Fail> {
+    match call.params.get(parameter) {
+        Some(given) if given != guest.digest() => Err(Fail::new(MODIFIED)),
+        _ => Ok(()),
+    }
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::volumes::{self, Made};
 use super::{options, rights};
+use crate::calls::guests::check_digest;
 use crate::calls::guests::config::list;
 use crate::calls::guests::snapshot::add_unused;
 use crate::engine::Call;
@@ -26,11 +27,7 @@ pub(crate) fn update(call: &mut Call<'_>) -> Result<Value, Fail> {
     check_names(call, &given, &delete)?;
     let unprivileged = {
         let guest = call.world.ct(&node, vmid)?;
-        if call.params.get("digest").is_some_and(|digest| digest != guest.digest()) {
-            return Err(Fail::new(
-                "detected modified configuration - file changed by other user? Try again.",
-            ));
-        }
+        check_digest(call, "digest", guest)?;
         guest.check_lock()?;
         guest.number("unprivileged", 0) == 1
     };

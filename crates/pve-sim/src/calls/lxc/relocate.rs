@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::volumes::{self, Made, Plan};
 use super::{config, options};
+use crate::calls::guests::check_digest;
 use crate::calls::guests::snapshot::{add_unused, volumes_in};
 use crate::engine::Call;
 use crate::fail::Fail;
@@ -31,11 +32,7 @@ pub(crate) fn relocate(call: &mut Call<'_>) -> Result<Value, Fail> {
         _ => {}
     }
     let guest = call.world.ct(&node, vmid)?;
-    if call.params.get("digest").is_some_and(|digest| digest != guest.digest()) {
-        return Err(Fail::new(
-            "detected modified configuration - file changed by other user? Try again.",
-        ));
-    }
+    check_digest(call, "digest", guest)?;
     guest.check_lock()?;
     let text = guest.config.get(&device);
     let text = text.ok_or_else(|| Fail::new(format!("mountpoint '{device}' does not exist")))?;
@@ -152,6 +149,7 @@ fn reassign(call: &mut Call<'_>, device: &str, drive: Drive, target: u32) -> Res
         return Err(Fail::new("cannot move 'rootfs' to another container"));
     }
     let other = call.world.ct(&node, target)?;
+    check_digest(call, "target-digest", other)?;
     other.check_lock()?;
     if other.config.contains_key(&slot) {
         return Err(Fail::new(format!("target volume '{slot}' is already in use on CT {target}")));

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::calls::guests::check_digest;
 use crate::engine::Call;
 use crate::fail::Fail;
 use crate::tasks::{Done, Step, Work};
@@ -14,11 +15,7 @@ pub(crate) fn resize(call: &mut Call<'_>) -> Result<Value, Fail> {
     let (node, vmid) = (call.params.node().to_owned(), call.params.vmid());
     let (device, size) = (call.params.text("disk").to_owned(), call.params.text("size"));
     let guest = call.world.ct(&node, vmid)?;
-    if call.params.get("digest").is_some_and(|digest| digest != guest.digest()) {
-        return Err(Fail::new(
-            "detected modified configuration - file changed by other user? Try again.",
-        ));
-    }
+    check_digest(call, "digest", guest)?;
     guest.check_lock()?;
     let text = guest.config.get(&device);
     let drive =

@@ -124,9 +124,8 @@ pub(crate) fn make(
     for plan in plans {
         let mut drive = plan.drive.clone();
         let Some((storage, size)) = &plan.make else {
-            if !drive.options.contains_key("size")
-                && let Ok((_, volume)) = world.volume_at(node, &drive.volume)
-            {
+            // The volume knows its size better than the client.
+            if let Ok((_, volume)) = world.volume_at(node, &drive.volume) {
                 drive.options.insert("size".into(), print_size(volume.size));
             }
             made.options.push((plan.key.clone(), print(world, &plan.key, &drive)));

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::config;
+use crate::calls::guests::check_digest;
 use crate::engine::Call;
 use crate::fail::Fail;
 use crate::schema::Version;
@@ -127,12 +128,16 @@ pub(crate) fn relocate(call: &mut Call<'_>) -> Result<Value, Fail> {
     };
     call.require(&format!("/storage/{storage}"), "Datastore.AllocateSpace")?;
     let guest = call.world.vm(&node, vmid)?;
+    check_digest(call, "digest", guest)?;
     guest.check_lock()?;
     let text = guest
         .config
         .get(&device)
         .ok_or_else(|| Fail::new(format!("disk '{device}' does not exist")))?;
     let drive = Drive::parse(text);
+    if drive.is_cdrom() && !drive.is_cloudinit() {
+        return Err(Fail::new("you can't move a cdrom"));
+    }
     let key = call.world.key_of(&node, &drive.volume);
     let found =
         key.and_then(|key| call.world.volumes.get(&key).map(|volume| (key, volume.clone())));

@@ -167,8 +167,8 @@ pub(crate) fn make(
     for plan in plans {
         let mut drive = plan.drive.clone();
         let Some((storage_id, source, bytes, format)) = &plan.make else {
+            // The volume knows its size better than the client.
             if !drive.is_cloudinit()
-                && !drive.options.contains_key("size")
                 && let Some(key) = world.key_of(node, &drive.volume)
                 && let Some(volume) = world.volumes.get(&key)
             {

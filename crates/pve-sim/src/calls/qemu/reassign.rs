@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::is_owned;
+use crate::calls::guests::check_digest;
 use crate::calls::guests::snapshot::volumes_in;
 use crate::engine::Call;
 use crate::fail::Fail;
@@ -24,6 +25,8 @@ pub(crate) fn reassign(call: &mut Call<'_>, target: u32) -> Result<Value, Fail> 
         return Err(Fail::parameter("target-vmid", text));
     }
     let (source, other) = (call.world.vm(&node, vmid)?, call.world.vm(&node, target)?);
+    check_digest(call, "digest", source)?;
+    check_digest(call, "target-digest", other)?;
     source.check_lock()?;
     other.check_lock()?;
     let text = source.config.get(&device);

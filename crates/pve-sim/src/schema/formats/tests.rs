@@ -20,86 +20,88 @@ fn check_all(cases: &[Case]) {
     }
 }
 
+const NAMES: &[Case] = &[
+    (
+        "pve-vmid-list",
+        &["100,101", "100 101", ""],
+        &[("100,7", "value does not look like a valid VM ID")],
+    ),
+    (
+        "pve-node-list",
+        &["pve1,pve2"],
+        &[("pve1,a.b", "value does not look like a valid node name")],
+    ),
+    (
+        "pve-storage-id-list",
+        &["local,nas"],
+        &[("local,1x", "storage ID '1x' contains illegal characters")],
+    ),
+    (
+        "pve-storage-vgname",
+        &["data", "vm-data_1"],
+        &[("1x", "lvm volume group name '1x' contains illegal characters")],
+    ),
+    (
+        "pve-volume-id",
+        &["local:iso/x.iso", "nas:1"],
+        &[
+            ("x.iso", "unable to parse volume ID 'x.iso'"),
+            ("local:", "unable to parse volume ID 'local:'"),
+        ],
+    ),
+    (
+        "pve-volume-id-or-qm-path",
+        &["none", "cdrom", "/dev/sr0", "local:8"],
+        &[("local", "unable to parse volume ID 'local'")],
+    ),
+    (
+        "pve-volume-id-or-absolute-path",
+        &["/tmp/x.raw", "local:import/x.qcow2"],
+        &[("none", "unable to parse volume ID 'none'")],
+    ),
+    (
+        "pve-groupid",
+        &["ops", "1st.line"],
+        &[("a b", "group name 'a b' contains invalid characters")],
+    ),
+    (
+        "pve-groupid-list",
+        &["ops,dev"],
+        &[("ops,a/b", "group name 'a/b' contains invalid characters")],
+    ),
+    (
+        "pve-roleid-list",
+        &["PVEAdmin,Own"],
+        &[("Own,a@b", "role name 'a@b' contains invalid characters")],
+    ),
+    (
+        "pve-userid-list",
+        &["a@pve,b@pam"],
+        &[("a@pve,b", "value 'b' does not look like a valid user name")],
+    ),
+    (
+        "pve-tokenid-list",
+        &["a@pve!one"],
+        &[("a@pve", "value 'a@pve' does not look like a valid token ID")],
+    ),
+    ("pve-realm", &["pve", "my-ldap"], &[("1x", "value does not look like a valid realm")]),
+    (
+        "email-opt",
+        &["", "a.b+c@example.org"],
+        &[("nobody", "value does not look like a valid email address")],
+    ),
+    (
+        "email-or-username-list",
+        &["root@pam,a@example.org", "root"],
+        &[("a b@", "value does not look like a valid email address or user name")],
+    ),
+    ("pve-tag-list", &["a;b", "a b,c"], &[("a;-b", "invalid characters in tag '-b'")]),
+    ("pve-sdn-zone-id", &["zone1"], &[("1x", "zone ID '1x' contains illegal characters")]),
+];
+
 #[test]
 fn ids_and_names_are_refused_in_the_words_of_their_kind() {
-    check_all(&[
-        (
-            "pve-vmid-list",
-            &["100,101", "100 101", ""],
-            &[("100,7", "value does not look like a valid VM ID")],
-        ),
-        (
-            "pve-node-list",
-            &["pve1,pve2"],
-            &[("pve1,a.b", "value does not look like a valid node name")],
-        ),
-        (
-            "pve-storage-id-list",
-            &["local,nas"],
-            &[("local,1x", "storage ID '1x' contains illegal characters")],
-        ),
-        (
-            "pve-storage-vgname",
-            &["data", "vm-data_1"],
-            &[("1x", "lvm volume group name '1x' contains illegal characters")],
-        ),
-        (
-            "pve-volume-id",
-            &["local:iso/x.iso", "nas:1"],
-            &[
-                ("x.iso", "unable to parse volume ID 'x.iso'"),
-                ("local:", "unable to parse volume ID 'local:'"),
-            ],
-        ),
-        (
-            "pve-volume-id-or-qm-path",
-            &["none", "cdrom", "/dev/sr0", "local:8"],
-            &[("local", "unable to parse volume ID 'local'")],
-        ),
-        (
-            "pve-volume-id-or-absolute-path",
-            &["/tmp/x.raw", "local:import/x.qcow2"],
-            &[("none", "unable to parse volume ID 'none'")],
-        ),
-        (
-            "pve-groupid",
-            &["ops", "1st.line"],
-            &[("a b", "group name 'a b' contains invalid characters")],
-        ),
-        (
-            "pve-groupid-list",
-            &["ops,dev"],
-            &[("ops,a/b", "group name 'a/b' contains invalid characters")],
-        ),
-        (
-            "pve-roleid-list",
-            &["PVEAdmin,Own"],
-            &[("Own,a@b", "role name 'a@b' contains invalid characters")],
-        ),
-        (
-            "pve-userid-list",
-            &["a@pve,b@pam"],
-            &[("a@pve,b", "value 'b' does not look like a valid user name")],
-        ),
-        (
-            "pve-tokenid-list",
-            &["a@pve!one"],
-            &[("a@pve", "value 'a@pve' does not look like a valid token ID")],
-        ),
-        ("pve-realm", &["pve", "my-ldap"], &[("1x", "value does not look like a valid realm")]),
-        (
-            "email-opt",
-            &["", "a.b+c@example.org"],
-            &[("nobody", "value does not look like a valid email address")],
-        ),
-        (
-            "email-or-username-list",
-            &["root@pam,a@example.org", "root"],
-            &[("a b@", "value does not look like a valid email address or user name")],
-        ),
-        ("pve-tag-list", &["a;b", "a b,c"], &[("a;-b", "invalid characters in tag '-b'")]),
-        ("pve-sdn-zone-id", &["zone1"], &[("1x", "zone ID '1x' contains illegal characters")]),
-    ]);
+    check_all(NAMES);
 }
 
 #[test]
@@ -120,82 +122,84 @@ fn schedules_are_words_days_dates_and_times() {
     )]);
 }
 
+const ADDRESSES: &[Case] = &[
+    (
+        "ip-list",
+        &["10.0.0.1,fd00::1"],
+        &[("10.0.0.300", "value does not look like a valid IP address")],
+    ),
+    ("ipv6", &["fd00::1"], &[("10.0.0.1", "value does not look like a valid IPv6 address")]),
+    (
+        "ipv4mask",
+        &["255.255.255.0", "24"],
+        &[("255.0.255.0", "value does not look like a valid IP netmask")],
+    ),
+    (
+        "CIDR",
+        &["10.0.0.0/8", "fd00::/8"],
+        &[("10.0.0.0", "value does not look like a valid CIDR network")],
+    ),
+    (
+        "CIDRv4",
+        &["10.0.0.5/24"],
+        &[
+            ("fd00::/8", "value does not look like a valid IPv4 network"),
+            ("10.0.0.5/33", "value does not look like a valid IPv4 network"),
+        ],
+    ),
+    (
+        "CIDRv6",
+        &["fd00::5/64"],
+        &[("10.0.0.5/24", "value does not look like a valid IPv6 network")],
+    ),
+    (
+        "pve-ipv4-config",
+        &["dhcp", "manual", "10.0.0.5/24"],
+        &[("auto", "value does not look like a valid ipv4 network configuration")],
+    ),
+    (
+        "pve-ipv6-config",
+        &["auto", "dhcp", "manual", "fd00::5/64"],
+        &[("10.0.0.5/24", "value does not look like a valid ipv6 network configuration")],
+    ),
+    (
+        "address-list",
+        &["10.0.0.1 ns.example.org"],
+        &[("10.0.0.1 a_b", "value does not look like a valid address: a_b")],
+    ),
+    (
+        "lxc-ip-with-ll-iface-list",
+        &["1.1.1.1 fe80::1%eth0"],
+        &[("ns.example.org", "value does not look like a valid IP address")],
+    ),
+    (
+        "pve-storage-portal-dns-list",
+        &["10.0.0.1:3260;mon.example.org", "[fd00::1]:6789", "fd00::1"],
+        &[("a b_c", "value does not look like a valid portal address")],
+    ),
+    (
+        "pve-iface",
+        &["vmbr0", "eno1", "bond0.100", "eth0:1"],
+        &[
+            ("0eth", "invalid network interface name '0eth'"),
+            ("a-b", "invalid network interface name 'a-b'"),
+        ],
+    ),
+    (
+        "mac-prefix",
+        &["BC:24:11", "BC:24:11:"],
+        &[("BD:24:11", "value is not a valid unicast MAC address prefix")],
+    ),
+    (
+        "IPorCIDRorAlias",
+        &["10.0.0.1", "10.0.0.0/8", "dc/office", "office"],
+        &[("10.0.0.0/99", "value does not look like a valid IP address or CIDR network")],
+    ),
+];
+
 #[test]
 fn addresses_are_of_one_family_and_networks_have_prefixes() {
-    check_all(&[
-        (
-            "ip-list",
-            &["10.0.0.1,fd00::1"],
-            &[("10.0.0.300", "value does not look like a valid IP address")],
-        ),
-        ("ipv6", &["fd00::1"], &[("10.0.0.1", "value does not look like a valid IPv6 address")]),
-        (
-            "ipv4mask",
-            &["255.255.255.0", "24"],
-            &[("255.0.255.0", "value does not look like a valid IP netmask")],
-        ),
-        (
-            "CIDR",
-            &["10.0.0.0/8", "fd00::/8"],
-            &[("10.0.0.0", "value does not look like a valid CIDR network")],
-        ),
-        (
-            "CIDRv4",
-            &["10.0.0.5/24"],
-            &[
-                ("fd00::/8", "value does not look like a valid IPv4 network"),
-                ("10.0.0.5/33", "value does not look like a valid IPv4 network"),
-            ],
-        ),
-        (
-            "CIDRv6",
-            &["fd00::5/64"],
-            &[("10.0.0.5/24", "value does not look like a valid IPv6 network")],
-        ),
-        (
-            "pve-ipv4-config",
-            &["dhcp", "manual", "10.0.0.5/24"],
-            &[("auto", "value does not look like a valid ipv4 network configuration")],
-        ),
-        (
-            "pve-ipv6-config",
-            &["auto", "dhcp", "manual", "fd00::5/64"],
-            &[("10.0.0.5/24", "value does not look like a valid ipv6 network configuration")],
-        ),
-        (
-            "address-list",
-            &["10.0.0.1 ns.example.org"],
-            &[("10.0.0.1 a_b", "value does not look like a valid address: a_b")],
-        ),
-        (
-            "lxc-ip-with-ll-iface-list",
-            &["1.1.1.1 fe80::1%eth0"],
-            &[("ns.example.org", "value does not look like a valid IP address")],
-        ),
-        (
-            "pve-storage-portal-dns-list",
-            &["10.0.0.1:3260;mon.example.org", "[fd00::1]:6789", "fd00::1"],
-            &[("a b_c", "value does not look like a valid portal address")],
-        ),
-        (
-            "pve-iface",
-            &["vmbr0", "eno1", "bond0.100", "eth0:1"],
-            &[
-                ("0eth", "invalid network interface name '0eth'"),
-                ("a-b", "invalid network interface name 'a-b'"),
-            ],
-        ),
-        (
-            "mac-prefix",
-            &["BC:24:11", "BC:24:11:"],
-            &[("BD:24:11", "value is not a valid unicast MAC address prefix")],
-        ),
-        (
-            "IPorCIDRorAlias",
-            &["10.0.0.1", "10.0.0.0/8", "dc/office", "office"],
-            &[("10.0.0.0/99", "value does not look like a valid IP address or CIDR network")],
-        ),
-    ]);
+    check_all(ADDRESSES);
 }
 
 #[test]
