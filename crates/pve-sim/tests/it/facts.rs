@@ -473,3 +473,22 @@ async fn a_disk_that_is_attached_has_the_size_of_its_volume_whatever_the_client_
         assert_eq!(client.config(500).await["scsi2"], "local-lvm:vm-500-disk-0,size=2G,ssd=1");
     }
 }
+
+#[tokio::test]
+async fn fact_18_73_types_are_loose_and_a_guests_volumes_are_disks_and_backups() {
+    for version in [Version::V8_4, Version::V9_2] {
+        let client = of(version).await;
+        client.put("/nodes/pve1/qemu/500/config", "memory=384&cores=1&agent=1").await.data();
+        let config = client.config(500).await;
+        assert_eq!([&config["memory"], &config["agent"]], [&json!("384"), &json!("1")]);
+        assert_eq!(config["cores"], 1);
+        let container = client.get("/nodes/pve1/lxc/300/config").await.data();
+        assert!(container["memory"].is_number(), "{container}");
+        let backup = "vmid=500&storage=local&mode=stop&compress=zstd";
+        client.play(&[("POST", "/nodes/pve1/vzdump", backup, "task OK")]).await;
+        let rows = client.get("/nodes/pve1/storage/local/content?vmid=500").await.data();
+        let kinds: std::collections::BTreeSet<&str> =
+            rows.as_array().unwrap().iter().filter_map(|row| row["content"].as_str()).collect();
+        assert_eq!(kinds, ["backup", "images"].into());
+    }
+}
