@@ -131,6 +131,12 @@ async fn a_webhook_gets_every_event_in_order_and_signed_whatever_happens_in_betw
     let path = format!("/v1/webhooks/{id}");
     assert_eq!(call(doors.native, "DELETE", &path, Some(&token), None).await.status, 204);
     assert_eq!(call(doors.native, "DELETE", &path, Some(&token), None).await.status, 404);
+}
+
+#[tokio::test]
+async fn only_administrators_make_webhooks_and_only_to_plain_addresses() {
+    let doors = Doors::open().await;
+    let token = doors.token("default", Role::Admin, None).await;
     let members = doors.token("default", Role::Member, None).await;
     let refused =
         call(doors.native, "POST", "/v1/webhooks", Some(&members), Some(&body_of())).await;
