@@ -5,6 +5,7 @@
 pub mod metadata;
 pub mod native;
 mod serve;
+pub mod visa;
 pub mod webhooks;
 
 pub use serve::{ConnectionLimits, bind_unix, serve};

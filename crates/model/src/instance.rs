@@ -160,6 +160,13 @@ pub enum PowerState {
     Unknown,
 }
 
+impl PowerState {
+    /// Whether the guest can hear: it runs.
+    pub const fn is_on(self) -> bool {
+        matches!(self, Self::Running)
+    }
+}
+
 /// An address of a guest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Address {

@@ -116,6 +116,9 @@ pub struct EditIntent {
     /// When the house deletes it, if at all. No provider's business.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub expires_at: Option<Option<Timestamp>>,
+    /// Its security groups in order, in place of those that it was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security_groups: Option<Vec<String>>,
 }
 
 /// A value that is there, be it `null`.
@@ -130,6 +133,7 @@ impl EditIntent {
             && self.description.is_none()
             && self.tags.is_none()
             && self.protected.is_none()
+            && self.security_groups.is_none()
     }
 }
 
@@ -158,6 +162,11 @@ pub enum Intent {
     },
     /// Remove it with everything that belongs to it.
     Destroy,
+    /// The same, but ask it to shut down first.
+    DestroyGently {
+        /// How long it may take until it is powered off, hard.
+        timeout: Duration,
+    },
     /// Give it another size: at once where that can be, at its next start
     /// otherwise.
     Resize(ResizeIntent),
@@ -212,7 +221,7 @@ impl Intent {
             Self::Stop => "stop",
             Self::Shutdown { .. } => "shutdown",
             Self::Reboot { .. } => "reboot",
-            Self::Destroy => "destroy",
+            Self::Destroy | Self::DestroyGently { .. } => "destroy",
             Self::Resize(_) => "resize",
             Self::Edit(_) => "edit",
             Self::TakeSnapshot { .. } => "snapshot",

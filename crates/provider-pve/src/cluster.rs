@@ -23,6 +23,7 @@ use tokio::sync::Semaphore;
 use crate::actions::clone::Clone as CloneAction;
 use crate::actions::shutdown::Shutdown;
 use crate::errors;
+use crate::groups::GroupCache;
 use crate::guest::Guest;
 use crate::images::TemplateCache;
 use crate::permissions::PermissionCache;
@@ -45,6 +46,7 @@ pub(crate) struct Cluster {
     pub clock: Arc<dyn Clock>,
     pub installation: InstallationId,
     pub templates: TemplateCache,
+    pub groups: GroupCache,
     pub permissions: PermissionCache,
     requests: Semaphore,
     seen: Mutex<Seen>,
@@ -88,6 +90,7 @@ impl Cluster {
             clock,
             installation,
             templates: TemplateCache::default(),
+            groups: GroupCache::default(),
             permissions: PermissionCache::default(),
             requests: Semaphore::new(requests.clamp(1, Semaphore::MAX_PERMITS)),
             seen: Mutex::default(),

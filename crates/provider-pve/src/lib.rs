@@ -26,6 +26,7 @@ mod cluster;
 mod destinations;
 mod doctor;
 mod errors;
+mod groups;
 mod guest;
 mod images;
 mod native;

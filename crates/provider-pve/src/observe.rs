@@ -31,6 +31,7 @@ impl Cluster {
             hosts,
             images: self.images(&rows).await,
             guests: rows.iter().filter_map(guest_view).collect(),
+            security_groups: self.security_groups().await,
             incomplete: (!gaps.is_empty()).then(|| gaps.join("; ")),
         })
     }

@@ -71,7 +71,11 @@ impl Settings {
             Intent::Start => vec![on(start::NAME, false, json!({}), none)],
             Intent::Stop => vec![on(stop::NAME, false, json!({}), none)],
             Intent::Shutdown { timeout, force } => {
-                let payload = shutdown::Shutdown { timeout_s: seconds(*timeout), force: *force };
+                let payload = shutdown::Shutdown {
+                    timeout_s: seconds(*timeout),
+                    force: *force,
+                    before_removal: false,
+                };
                 vec![on(shutdown::NAME, false, payload_of(&payload)?, *timeout)]
             }
             Intent::Reboot { timeout } => {
@@ -94,6 +98,16 @@ impl Settings {
                 vec![on(mark::MARK, true, payload_of(&payload)?, none)]
             }
             Intent::Release => vec![on(mark::UNMARK, false, json!({}), none)],
+            Intent::DestroyGently { timeout } => {
+                let payload = shutdown::Shutdown {
+                    timeout_s: seconds(*timeout),
+                    force: true,
+                    before_removal: true,
+                };
+                let mut actions = vec![on(shutdown::NAME, false, payload_of(&payload)?, *timeout)];
+                actions.extend(self.plan(&Intent::Destroy, facts, ids)?.actions);
+                actions
+            }
             other => self.changes(other, host)?,
         };
         Ok(Plan { provider: KIND.to_owned(), reference: Value::Null, actions })
@@ -118,8 +132,18 @@ impl Settings {
                 actions
             }
             Intent::Edit(edit) => {
-                let payload = payload_of(&edit::Edit { edit: edit.clone() })?;
-                vec![self.action(edit::NAME, host, false, payload, none)]
+                let mut edit = edit.clone();
+                let groups = edit.security_groups.take();
+                let mut actions = Vec::new();
+                if !edit.is_empty() || groups.is_none() {
+                    let payload = payload_of(&edit::Edit { edit })?;
+                    actions.push(self.action(edit::NAME, host, false, payload, none));
+                }
+                if let Some(groups) = groups {
+                    let payload = payload_of(&firewall_payload(&groups)?)?;
+                    actions.push(self.action(firewall::NAME, host, false, payload, none));
+                }
+                actions
             }
             Intent::TakeSnapshot { name, description, memory, token } => {
                 let take = snapshot::Take {

@@ -67,6 +67,8 @@ pub struct Batch {
     pub images: Vec<ImageView>,
     /// The guests, whoever owns them.
     pub guests: Vec<GuestView>,
+    /// The names of the security groups, sorted; `None` when they cannot be had.
+    pub security_groups: Option<Vec<String>>,
 }
 
 /// Whether a guest exists.

@@ -130,7 +130,7 @@ impl Expiry {
         let who = Principal { id: "house".to_owned(), name: "house (expired)".to_owned() };
         let project = instance.project.clone();
         let caller = Caller::new(who, project, instance.managed_by, Role::Admin);
-        self.house.start_deletion(&caller, instance, operation).await.map(drop)
+        self.house.start_deletion(&caller, instance, operation, None).await.map(drop)
     }
 }
 

@@ -5,6 +5,7 @@
 mod expiry;
 pub mod guest;
 mod house;
+mod names;
 mod observer;
 mod placement;
 mod random;
@@ -17,6 +18,7 @@ mod workflows;
 
 pub use expiry::Expiry;
 pub use guest::SeedDocuments;
+pub use guest::quoted;
 pub use house::{Core, House, HouseSettings, StartError};
 pub use observer::Observer;
 pub use placement::{HostChoice, Placement};
@@ -25,8 +27,8 @@ pub use read_model::{InstanceFilter, ReadModel};
 pub use store::{AuditEntry, AuditFilter, Event, Quota, Webhook, WebhookProgress};
 pub use use_cases::{
     Accepted, AdoptInstance, Answered, CallCounts, CreateInstance, EditInstance, EventQuery,
-    Figures, LogLine, Looked, NewFlavour, NewSnapshot, NewToken, OperationFilter, OrphanInfo,
-    OrphanReport, PlannedCreate, PowerChange, ProjectInfo, ResizeInstance, TokenInfo,
+    Figures, HostInfo, LogLine, Looked, NewFlavour, NewSnapshot, NewToken, OperationFilter,
+    OrphanInfo, OrphanReport, PlannedCreate, PowerChange, ProjectInfo, ResizeInstance, TokenInfo,
 };
 pub use watch::ProviderWatch;
 pub use workflows::{

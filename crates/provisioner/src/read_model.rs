@@ -13,6 +13,8 @@ use store::{FeedKind, Store};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::names::Names;
+
 /// Which instances to list.
 #[derive(Clone, Debug, Default)]
 pub struct InstanceFilter {
@@ -77,6 +79,8 @@ pub struct ProviderView {
     pub hosts: Vec<HostView>,
     /// The guests by key, whoever owns them.
     pub guests: BTreeMap<String, GuestView>,
+    /// The names of the security groups, when they were ever seen.
+    pub security_groups: Option<Vec<String>>,
 }
 
 #[derive(Default)]
@@ -85,6 +89,7 @@ struct Rows {
     images: BTreeMap<ImageId, Arc<Image>>,
     flavours: BTreeMap<FlavourId, Arc<Flavour>>,
     providers: BTreeMap<ProviderId, Arc<ProviderView>>,
+    names: Names,
 }
 
 /// What reads are served from.
@@ -109,6 +114,7 @@ impl ReadModel {
             images: store.images().await?.into_iter().map(|i| (i.id, Arc::new(i))).collect(),
             flavours: store.flavours().await?.into_iter().map(|f| (f.id, Arc::new(f))).collect(),
             providers: BTreeMap::new(),
+            names: Names::of(store.aliases_in_use().await?),
         };
         Ok(Self {
             rows: RwLock::new(rows),
@@ -165,7 +171,17 @@ impl ReadModel {
             FeedKind::Instance => {
                 let id = id.parse().map_err(corrupt)?;
                 let row = store.instance(id).await?;
-                put(&mut self.write().instances, id, row);
+                // Names are given when a row is made, and go with it.
+                let names = match (&row, self.is_named(id)) {
+                    (Some(_), true) => None,
+                    (Some(_), false) => Some(store.aliases(id).await?),
+                    (None, _) => Some(Vec::new()),
+                };
+                let mut rows = self.write();
+                put(&mut rows.instances, id, row);
+                if let Some(names) = names {
+                    rows.names.set(id, names);
+                }
             }
             FeedKind::Image => {
                 let id = id.parse().map_err(corrupt)?;
@@ -185,6 +201,11 @@ impl ReadModel {
     /// The change sequence that reads reflect.
     pub fn sequence(&self) -> u64 {
         *self.sequence.borrow()
+    }
+
+    /// Moves on with every change.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.sequence.subscribe()
     }
 
     /// Waits until reads reflect this change sequence.
@@ -222,6 +243,20 @@ impl ReadModel {
             *counts.entry(row.state().to_string()).or_default() += 1;
         }
         counts
+    }
+
+    fn is_named(&self, id: InstanceId) -> bool {
+        self.read().names.has(id)
+    }
+
+    /// The instance of this name.
+    pub fn named(&self, door: Door, scope: &str, name: &str) -> Option<InstanceId> {
+        self.read().names.find(door, scope, name)
+    }
+
+    /// What a door calls an instance, in one scope.
+    pub fn name_of(&self, id: InstanceId, door: Door, scope: &str) -> Option<String> {
+        self.read().names.of_instance(id, door, scope)
     }
 
     /// All instances of one provider.

@@ -90,6 +90,15 @@ impl TestHouse {
         Caller::new(principal, project, Door::Native, role)
     }
 
+    /// Looks at the cloud once more, now.
+    ///
+    /// # Panics
+    /// Never: its provider has this name.
+    #[allow(clippy::expect_used, reason = "a test's constant")]
+    pub async fn look(&self) {
+        Observer::new(Arc::clone(&self.core), "lab".parse().expect("a name")).look().await;
+    }
+
     /// Stops everything in order.
     pub async fn stop(mut self) {
         self.stop.cancel();

@@ -76,6 +76,16 @@ pub enum Change {
         /// The instance.
         instance: InstanceId,
     },
+    /// Gives an instance the next number of a door as its name, in the scope
+    /// [`crate::NUMBERS`]: one that was never given before.
+    NumberInstance {
+        /// The dialect's door.
+        door: Door,
+        /// The least number.
+        first: u64,
+        /// The instance.
+        instance: InstanceId,
+    },
     /// Sets a door's own data about an instance.
     PutAnnotation {
         /// The instance.
@@ -262,6 +272,9 @@ pub(crate) async fn apply(tx: &mut Tx, change: Change) -> Result<(), Error> {
         Change::RemoveSeed { instance } => seeds::remove(tx, instance).await,
         Change::PutAlias { door, scope, external_id, instance } => {
             aliases::put(tx, door, &scope, &external_id, instance).await
+        }
+        Change::NumberInstance { door, first, instance } => {
+            aliases::number(tx, door, first, instance).await
         }
         Change::PutAnnotation { owner, door, key, value } => {
             annotations::put(tx, owner, door, &key, &value).await

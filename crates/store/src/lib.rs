@@ -34,7 +34,7 @@ pub use flow::{CancelAnswer, Start};
 pub use read::OperationJournal;
 pub use rows::{
     Alias, AnnotationRow, AuditEntry, AuditFilter, Event, EventFilter, IdReservation,
-    InstanceFilter, OperationFilter, Orphan, Project, Quota, RequestKey, RetiredId, Seed, Token,
-    Usage, UsedKey, Webhook, WebhookProgress,
+    InstanceFilter, NUMBERS, OperationFilter, Orphan, Project, Quota, RequestKey, RetiredId, Seed,
+    Token, Usage, UsedKey, Webhook, WebhookProgress,
 };
 pub use store::{Settings, Store};

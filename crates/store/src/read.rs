@@ -145,6 +145,11 @@ impl Store {
         aliases::get(&mut self.reader().await?, door, scope, external_id).await
     }
 
+    /// Every name that is in use.
+    pub async fn aliases_in_use(&self) -> Result<Vec<Alias>, Error> {
+        aliases::living(&mut self.reader().await?).await
+    }
+
     /// An instance's names.
     pub async fn aliases(&self, instance: InstanceId) -> Result<Vec<Alias>, Error> {
         aliases::of(&mut self.reader().await?, instance).await

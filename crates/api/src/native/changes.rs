@@ -71,7 +71,8 @@ async fn edit(
 ) -> Result<impl IntoResponse + use<>, Failure> {
     let wire::EditInstance { name, description, tags, protected, expires_at } = request;
     let expires_at = expires_at.map(|at| at.map(|at| at.0));
-    let request = EditInstance { name, description, tags, protected, expires_at };
+    let security_groups = None;
+    let request = EditInstance { name, description, tags, protected, expires_at, security_groups };
     let operation = native.house.edit_instance(&caller, id, request).await?;
     Ok(accepted(operation, wire::Accepted { instance: id, operation }))
 }

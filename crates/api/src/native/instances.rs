@@ -209,6 +209,7 @@ fn request_of(
         protected: request.protected,
         expires_at: request.expires_at.map(|at| at.0),
         project: name_of::<ProjectId>("project", request.project)?,
+        ..CreateInstance::default()
     })
 }
 

@@ -13,4 +13,5 @@ mod openapi;
 mod orphans;
 mod quota;
 mod support;
+mod visa;
 mod webhooks;

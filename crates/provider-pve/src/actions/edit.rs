@@ -127,7 +127,7 @@ mod tests {
             description: Some("text".into()),
             tags: Some(["web".to_owned()].into()),
             protected: Some(true),
-            expires_at: None,
+            ..EditIntent::default()
         };
         assert_eq!(sent(edit, &options).names().count(), 0);
         let open = EditIntent { protected: Some(false), ..EditIntent::default() };

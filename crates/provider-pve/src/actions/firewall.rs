@@ -42,6 +42,10 @@ impl Carry for Firewall {
     async fn apply(&self, cluster: &Cluster, context: &ActionContext) -> Result<Applied, Error> {
         let guest = ours(cluster, context).await?;
         self.arrange(cluster, &guest, &comment(&context.mark)).await?;
+        if self.groups.is_empty() {
+            // Nothing of ours is left in force; what else stands there is not ours.
+            return Ok(Applied::Done(json!({})));
+        }
         if !cluster.firewall_options(&guest).await?.is_enabled() {
             cluster.enable_firewall(&guest).await?;
         }
@@ -56,8 +60,9 @@ impl Carry for Firewall {
         let guest = ours(cluster, context).await?;
         let rules = cluster.rules(&guest).await?;
         let done = self.next(&rules, &comment(&context.mark)).is_none()
-            && cluster.firewall_options(&guest).await?.is_enabled()
-            && guard(&guest)?.is_empty();
+            && (self.groups.is_empty()
+                || cluster.firewall_options(&guest).await?.is_enabled()
+                    && guard(&guest)?.is_empty());
         Ok(match done {
             true => Probe::Done(json!({})),
             false => Probe::NotDone,

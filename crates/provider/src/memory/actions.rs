@@ -48,6 +48,9 @@ pub(super) enum Act {
     Shutdown {
         timeout_s: u64,
         force: bool,
+        /// As for a stop.
+        #[serde(default)]
+        before_removal: bool,
     },
     NoteBoot {},
     Reboot {
@@ -193,7 +196,12 @@ impl Act {
     }
 
     fn is_removal(&self) -> bool {
-        matches!(self, Self::Destroy {} | Self::Stop { before_removal: true })
+        matches!(
+            self,
+            Self::Destroy {}
+                | Self::Stop { before_removal: true }
+                | Self::Shutdown { before_removal: true, .. }
+        )
     }
 
     /// Whether the guest, which is ours, is as the action wants it.
@@ -282,7 +290,7 @@ impl Act {
             Self::Firewall { groups } => Effect::Firewall { id, digest, groups: groups.clone() },
             Self::Start {} => Effect::Start { id },
             Self::Stop { .. } => Effect::Stop { id },
-            Self::Shutdown { timeout_s, force } => {
+            Self::Shutdown { timeout_s, force, .. } => {
                 Effect::Shutdown { id, timeout: Duration::from_secs(*timeout_s), force: *force }
             }
             Self::Reboot { .. } if !guest.is_running() => {

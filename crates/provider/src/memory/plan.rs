@@ -64,12 +64,17 @@ impl Planner<'_> {
             let text = format!("guest {id} is only observed");
             return Err(Error::rejected(Rejection::Unsupported, text));
         }
+        let shutdown = |timeout: Duration, force, before_removal| Act::Shutdown {
+            timeout_s: timeout.as_secs(),
+            force,
+            before_removal,
+        };
         let acts = match intent {
             Intent::Create(_) => Vec::new(),
             Intent::Start => vec![(Act::Start {}, false)],
             Intent::Stop => vec![(Act::Stop { before_removal: false }, false)],
             Intent::Shutdown { timeout, force } => {
-                vec![(Act::Shutdown { timeout_s: timeout.as_secs(), force: *force }, false)]
+                vec![(shutdown(*timeout, *force, false), false)]
             }
             // A restart leaves no trace but the counter of boots. Noting it is
             // an action of its own, so that it is journalled before the restart
@@ -81,6 +86,11 @@ impl Planner<'_> {
             Intent::Destroy => {
                 vec![(Act::Stop { before_removal: true }, false), (Act::Destroy {}, false)]
             }
+            Intent::DestroyGently { timeout } => vec![
+                (shutdown(*timeout, true, true), false),
+                (Act::Stop { before_removal: true }, false),
+                (Act::Destroy {}, false),
+            ],
             Intent::Resize(resize) => {
                 let size = |cores, memory| Size { cores, memory };
                 let before = size(resize.cores_before, resize.memory_before);
@@ -88,7 +98,16 @@ impl Planner<'_> {
                 let grow = resize.root_disk.map(|size| (Act::Grow { size }, false));
                 [(Act::Resize { to, before }, true)].into_iter().chain(grow).collect()
             }
-            Intent::Edit(edit) => vec![(Act::Edit { edit: edit.clone() }, false)],
+            Intent::Edit(edit) => {
+                let mut edit = edit.clone();
+                let groups = edit.security_groups.take();
+                let mut acts = Vec::new();
+                if !edit.is_empty() || groups.is_none() {
+                    acts.push((Act::Edit { edit }, false));
+                }
+                acts.extend(groups.map(|groups| (Act::Firewall { groups }, false)));
+                acts
+            }
             Intent::TakeSnapshot { name, memory, token, .. } => {
                 let (name, memory, token) = (name.clone(), *memory, *token);
                 vec![(Act::Snapshot { name, memory, token }, true)]

@@ -254,5 +254,11 @@ fn batch(world: &World) -> Batch {
             native: json!({"taken": world.guests.keys().collect::<Vec<_>>()}),
         }
     });
-    Batch { incomplete, hosts: hosts.collect(), images: images.collect(), guests: guests.collect() }
+    Batch {
+        incomplete,
+        hosts: hosts.collect(),
+        images: images.collect(),
+        guests: guests.collect(),
+        security_groups: Some(world.groups.iter().cloned().collect()),
+    }
 }

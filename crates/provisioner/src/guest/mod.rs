@@ -2,4 +2,4 @@
 
 mod nocloud;
 
-pub use nocloud::{SeedDocuments, SeedRequest, render_nocloud};
+pub use nocloud::{SeedDocuments, SeedRequest, quoted, render_nocloud};

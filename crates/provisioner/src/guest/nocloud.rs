@@ -34,12 +34,13 @@ pub struct SeedRequest<'a> {
     pub user_data: Option<&'a str>,
     /// The user's own configuration of the network, passed on unchanged.
     pub network_config: Option<&'a str>,
+    /// More of the meta-data: lines of YAML, added to ours.
+    pub meta_data: Option<&'a str>,
     /// Keys that may log in.
     pub ssh_authorized_keys: &'a [String],
 }
 
-/// Renders the documents. Values are written as JSON strings, which every YAML
-/// reader of any version takes as strings.
+/// Renders the documents.
 pub fn render_nocloud(request: &SeedRequest<'_>) -> SeedDocuments {
     let mut meta_data = format!(
         "instance-id: {}\nlocal-hostname: {}\n",
@@ -57,6 +58,7 @@ pub fn render_nocloud(request: &SeedRequest<'_>) -> SeedDocuments {
         meta_data.push_str("public-keys:\n");
         meta_data.push_str(&keys("  "));
     }
+    meta_data.push_str(request.meta_data.unwrap_or_default());
     let user_data = match request.user_data {
         Some(text) => text.to_owned(),
         None if request.ssh_authorized_keys.is_empty() => "#cloud-config\n{}\n".to_owned(),
@@ -66,8 +68,24 @@ pub fn render_nocloud(request: &SeedRequest<'_>) -> SeedDocuments {
     SeedDocuments { user_data, meta_data, vendor_data: String::new(), network_config }
 }
 
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+/// A text as a JSON string, which every YAML reader of any version takes as a
+/// string. What YAML does not print (1.2, section 5.1) and JSON does is escaped.
+pub fn quoted(text: &str) -> String {
+    let mut quoted = String::new();
+    for c in serde_json::Value::from(text).to_string().chars() {
+        match c {
+            '\u{7f}'..='\u{9f}'
+            | '\u{2028}'
+            | '\u{2029}'
+            | '\u{feff}'
+            | '\u{fffe}'
+            | '\u{ffff}' => {
+                quoted.push_str(&format!("\\u{:04x}", u32::from(c)));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted
 }
 
 #[cfg(test)]
@@ -90,6 +108,7 @@ mod tests {
             name: "web-1",
             user_data: Some(text),
             network_config: Some("version: 2\n"),
+            meta_data: None,
             ssh_authorized_keys: &keys,
         };
         let documents = render_nocloud(&request);
@@ -107,6 +126,7 @@ mod tests {
             name: "web-1",
             user_data: None,
             network_config: None,
+            meta_data: None,
             ssh_authorized_keys: &keys,
         };
         assert_eq!(

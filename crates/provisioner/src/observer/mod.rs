@@ -130,6 +130,7 @@ impl Observer {
             incomplete: batch.incomplete.clone(),
             hosts: batch.hosts.clone(),
             guests: guests.collect(),
+            security_groups: batch.security_groups.clone().or(last.security_groups.clone()),
         };
         self.core.read_model.set_provider_view(&self.provider, view);
         if !self.is_mine().await {

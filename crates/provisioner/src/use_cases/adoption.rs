@@ -97,7 +97,7 @@ impl House {
             });
         }
         let operation = OperationId::generate(&*self.core.clock, &*self.core.random);
-        let input = DeleteInput { instance: id, provider: instance.provider.clone() };
+        let input = DeleteInput { instance: id, provider: instance.provider.clone(), grace: None };
         let start = Start {
             workflow: self.workflow(operation, release_kind(), &input, id, OPERATION_DEADLINE)?,
             operation: Some(self.operation_row(

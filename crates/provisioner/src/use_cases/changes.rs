@@ -11,7 +11,7 @@ use model::{
 };
 use store::Start;
 
-use super::checks::{check_description, check_expiry, check_size, check_tags};
+use super::checks::{check_description, check_expiry, check_groups, check_size, check_tags};
 use super::instances::{Wish, refuse_observed};
 use crate::house::House;
 use crate::placement::HostChoice;
@@ -48,6 +48,8 @@ pub struct EditInstance {
     pub protected: Option<bool>,
     /// When the house deletes it; `Some(None)`: never.
     pub expires_at: Option<Option<Timestamp>>,
+    /// Its security groups in order, instead of those that it was given.
+    pub security_groups: Option<Vec<String>>,
 }
 
 /// A snapshot to take.
@@ -139,13 +141,15 @@ impl House {
         id: InstanceId,
         request: EditInstance,
     ) -> Result<OperationId, Error> {
-        let EditInstance { name, description, tags, protected, expires_at } = request;
+        let EditInstance { name, description, tags, protected, expires_at, security_groups } =
+            request;
         check_expiry(expires_at.flatten(), self.core.clock.now())?;
         name.iter().try_for_each(|name| check_name("name", name))?;
         description.iter().try_for_each(|text| check_description(text))?;
         tags.iter().try_for_each(check_tags)?;
+        security_groups.iter().try_for_each(|groups| check_groups(groups))?;
         let description = description.map(|text| text.trim().to_owned());
-        let edit = EditIntent { name, description, tags, protected, expires_at };
+        let edit = EditIntent { name, description, tags, protected, expires_at, security_groups };
         if edit.is_empty() && edit.expires_at.is_none() {
             let message = "expected a name, a description, tags, a protection or an expiry";
             return Err(Error::invalid("name", message));

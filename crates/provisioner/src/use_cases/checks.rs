@@ -135,6 +135,26 @@ pub(super) fn check_tags(tags: &BTreeSet<String>) -> Result<(), Error> {
     tags.iter().try_for_each(|tag| check_tag("tags", tag))
 }
 
+/// Refuses security groups that a guest could not have.
+pub(super) fn check_groups(groups: &[String]) -> Result<(), Error> {
+    if groups.len() > Limits::PARTS {
+        let message = format!("expected at most {}, got {}", Limits::PARTS, groups.len());
+        return Err(Error::invalid("security_groups", message));
+    }
+    for (index, name) in groups.iter().enumerate() {
+        // The names that Proxmox VE, the narrowest of the providers, allows.
+        let good = (2..=18).contains(&name.len())
+            && name.starts_with(|first: char| first.is_ascii_alphabetic())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+        if !good {
+            let field = format!("security_groups[{index}]");
+            let message = "expected 2 to 18 letters, digits, '-', '_', beginning with a letter";
+            return Err(Error::invalid(field, message));
+        }
+    }
+    Ok(())
+}
+
 /// Refuses an expiry that is over.
 pub(super) fn check_expiry(at: Option<Timestamp>, now: Timestamp) -> Result<(), Error> {
     match at {
@@ -151,7 +171,6 @@ pub(super) fn check_guest(request: &CreateInstance) -> Result<(), Error> {
     check_tags(&request.tags)?;
     let parts = [
         ("nics", request.nics.len()),
-        ("security_groups", request.security_groups.len()),
         ("ssh_authorized_keys", request.ssh_authorized_keys.len()),
         ("labels", request.labels.len()),
     ];
@@ -161,17 +180,7 @@ pub(super) fn check_guest(request: &CreateInstance) -> Result<(), Error> {
             return Err(Error::invalid(field, message));
         }
     }
-    for (index, name) in request.security_groups.iter().enumerate() {
-        // The names that Proxmox VE, the narrowest of the providers, allows.
-        let good = (2..=18).contains(&name.len())
-            && name.starts_with(|first: char| first.is_ascii_alphabetic())
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
-        if !good {
-            let field = format!("security_groups[{index}]");
-            let message = "expected 2 to 18 letters, digits, '-', '_', beginning with a letter";
-            return Err(Error::invalid(field, message));
-        }
-    }
+    check_groups(&request.security_groups)?;
     for (index, key) in request.ssh_authorized_keys.iter().enumerate() {
         let control = key.chars().any(char::is_control);
         if key.trim().is_empty() || control || key.len() > Limits::KEY {
@@ -185,9 +194,11 @@ pub(super) fn check_guest(request: &CreateInstance) -> Result<(), Error> {
             return Err(Error::invalid("labels", message));
         }
     }
-    for (field, text) in
-        [("user_data", &request.user_data), ("network_config", &request.network_config)]
-    {
+    for (field, text) in [
+        ("user_data", &request.user_data),
+        ("meta_data", &request.meta_data),
+        ("network_config", &request.network_config),
+    ] {
         let length = text.as_ref().map_or(0, |text| text.expose_secret().len());
         if length > Limits::USER_DATA {
             let message = format!("expected at most {} bytes, got {length}", Limits::USER_DATA);

@@ -19,7 +19,9 @@ use store::{Change, Seed, Start};
 
 use super::audit::{Asked, accepted};
 use super::checks::{check_expiry, check_guest, check_spec, spec_of};
+use super::dialect::names_and_notes;
 use super::keys::terms;
+use super::power::guest_patience;
 use super::public;
 use crate::guest::{SeedRequest, render_nocloud};
 use crate::house::House;
@@ -68,6 +70,13 @@ pub struct CreateInstance {
     pub protected: bool,
     /// When the house deletes it; `None`: never.
     pub expires_at: Option<Timestamp>,
+    /// More of its cloud-init meta-data, as lines of YAML.
+    pub meta_data: Option<SecretString>,
+    /// The instance gets the next number of the caller's door as its name
+    /// there, at least this one.
+    pub number_from: Option<u64>,
+    /// What the caller's door keeps about it, sealed.
+    pub notes: Vec<(String, SecretString)>,
     /// Another project than the caller's (administrators only).
     pub project: Option<ProjectId>,
 }
@@ -121,6 +130,7 @@ impl House {
         if core.serves_seeds() {
             changes.extend(self.seed_changes(&instance, &request)?);
         }
+        changes.extend(names_and_notes(caller, id, &request));
         let start = Start {
             workflow: self.workflow(operation, create_kind(), &input, id, OPERATION_DEADLINE)?,
             operation: Some(self.operation_row(
@@ -190,6 +200,29 @@ impl House {
         caller: &Caller,
         id: InstanceId,
     ) -> Result<OperationId, Error> {
+        self.delete_after(caller, id, None).await
+    }
+
+    /// The same, for a guest that is asked to shut down first: it is powered off
+    /// when it has not after this time (1 s to 1 h).
+    ///
+    /// # Errors
+    /// As [`House::delete_instance`]; [`Error::InvalidRequest`].
+    pub async fn delete_instance_gently(
+        &self,
+        caller: &Caller,
+        id: InstanceId,
+        grace: Duration,
+    ) -> Result<OperationId, Error> {
+        self.delete_after(caller, id, Some(guest_patience(grace)?)).await
+    }
+
+    async fn delete_after(
+        &self,
+        caller: &Caller,
+        id: InstanceId,
+        grace: Option<Duration>,
+    ) -> Result<OperationId, Error> {
         caller.require(Role::Member)?;
         let instance = self.instance_row(caller, id).await?;
         manageable(caller, &instance)?;
@@ -209,7 +242,7 @@ impl House {
             return Ok(operation);
         }
         let operation = OperationId::generate(&*self.core.clock, &*self.core.random);
-        self.start_deletion(caller, &instance, operation).await
+        self.start_deletion(caller, &instance, operation, grace).await
     }
 
     /// Starts this deletion, or joins the one under way.
@@ -218,9 +251,10 @@ impl House {
         caller: &Caller,
         instance: &Instance,
         operation: OperationId,
+        grace: Option<Duration>,
     ) -> Result<OperationId, Error> {
         let id = instance.id;
-        let input = DeleteInput { instance: id, provider: instance.provider.clone() };
+        let input = DeleteInput { instance: id, provider: instance.provider.clone(), grace };
         let mut workflow = self.workflow(operation, delete_kind(), &input, id, DELETE_DEADLINE)?;
         workflow.supersede = true;
         let row = self.operation_row(caller, instance, operation, OperationKind::Delete);
@@ -313,6 +347,7 @@ impl House {
             name: &instance.spec.name,
             user_data: request.user_data.as_ref().map(ExposeSecret::expose_secret),
             network_config: request.network_config.as_ref().map(ExposeSecret::expose_secret),
+            meta_data: request.meta_data.as_ref().map(ExposeSecret::expose_secret),
             ssh_authorized_keys: &request.ssh_authorized_keys,
         });
         let documents = serde_json::to_string(&documents).map_err(Error::internal)?;

@@ -54,20 +54,22 @@ impl House {
 }
 
 fn power_intent(change: PowerChange) -> Result<Intent, Error> {
-    let check = |timeout: Duration| {
-        if (Duration::from_secs(1)..=SHUTDOWN_MOST).contains(&timeout) {
-            return Ok(timeout);
-        }
-        Err(Error::invalid("timeout", format!("expected 1 s to 1 h, got {timeout:?}")))
-    };
     Ok(match change {
         PowerChange::Start => Intent::Start,
         PowerChange::Stop => Intent::Stop,
         PowerChange::Shutdown { timeout, force } => {
-            Intent::Shutdown { timeout: check(timeout)?, force }
+            Intent::Shutdown { timeout: guest_patience(timeout)?, force }
         }
-        PowerChange::Reboot { timeout } => Intent::Reboot { timeout: check(timeout)? },
+        PowerChange::Reboot { timeout } => Intent::Reboot { timeout: guest_patience(timeout)? },
     })
+}
+
+/// How long a guest may take, within its bounds.
+pub(super) fn guest_patience(timeout: Duration) -> Result<Duration, Error> {
+    if (Duration::from_secs(1)..=SHUTDOWN_MOST).contains(&timeout) {
+        return Ok(timeout);
+    }
+    Err(Error::invalid("timeout", format!("expected 1 s to 1 h, got {timeout:?}")))
 }
 
 fn guest_time(intent: &Intent) -> Duration {

@@ -26,6 +26,10 @@ pub struct DeleteInput {
     pub instance: InstanceId,
     /// Where it is.
     pub provider: ProviderId,
+    /// How long a running guest may take to shut down before it is powered off;
+    /// `None` does not ask it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace: Option<Duration>,
 }
 
 /// The output of the step `mark`: what is to be removed, as the row had it once
@@ -128,7 +132,12 @@ impl Delete {
                 return self.let_go(&input);
             }
             let facts = self.core.facts(&instance, None, mark);
-            let intent = if releases { Intent::Release } else { Intent::Destroy };
+            let running = instance.observed.as_ref().is_some_and(|seen| seen.power.is_on());
+            let intent = match input.grace {
+                _ if releases => Intent::Release,
+                Some(timeout) if running && marked.lived => Intent::DestroyGently { timeout },
+                _ => Intent::Destroy,
+            };
             provider.plan(&intent, &facts, &[]).map_err(actions::step_error)?
         };
         planned(plan, Vec::new())

@@ -29,5 +29,7 @@ fn next(instance: &Instance, intent: &Intent, _now: Timestamp) -> Next {
         spec.tags = edit.tags.unwrap_or(std::mem::take(&mut spec.tags));
         spec.protected = edit.protected.unwrap_or(spec.protected);
         spec.expires_at = edit.expires_at.unwrap_or(spec.expires_at);
+        let groups = std::mem::take(&mut spec.security_groups);
+        spec.security_groups = edit.security_groups.unwrap_or(groups);
     })
 }

@@ -124,7 +124,7 @@ pub fn operation_kind(intent: &Intent) -> OperationKind {
         Intent::Stop => OperationKind::Stop,
         Intent::Shutdown { .. } => OperationKind::Shutdown,
         Intent::Reboot { .. } => OperationKind::Reboot,
-        Intent::Destroy => OperationKind::Delete,
+        Intent::Destroy | Intent::DestroyGently { .. } => OperationKind::Delete,
         Intent::Resize(_) => OperationKind::Resize,
         Intent::Edit(_) => OperationKind::Edit,
         Intent::TakeSnapshot { .. } => OperationKind::Snapshot,

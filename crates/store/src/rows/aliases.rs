@@ -53,6 +53,39 @@ pub(crate) async fn put(
     Ok(())
 }
 
+/// The scope of names that are numbers, which a door counts up.
+pub const NUMBERS: &str = "numbers";
+
+/// Gives an instance the next number of a door: one more than the highest that
+/// it ever gave (tombstones count), and at least `first`. One that has a number
+/// keeps it.
+pub(crate) async fn number(
+    tx: &mut Tx,
+    door: Door,
+    first: u64,
+    instance: InstanceId,
+) -> Result<(), Error> {
+    let scope = NUMBERS;
+    if of(&mut tx.db, instance).await?.iter().any(|row| row.door == door && row.scope == scope) {
+        return Ok(());
+    }
+    // Names of digits without leading zeros: the longer one is the greater.
+    let select = "SELECT external_id FROM aliases WHERE door = $1 AND scope = $2
+        ORDER BY length(external_id) DESC, external_id DESC LIMIT 1";
+    let last = tx.db.fetch_one(select, &[word(&door)?, scope.into()]).await?;
+    let last = last.map(|row| row.text("external_id")).transpose()?;
+    let next = match last {
+        None => first,
+        Some(last) => {
+            let last: u64 = last.parse().map_err(|_| {
+                Error::Corrupt(format!("aliases: {last:?} of {door}/{scope} is no number"))
+            })?;
+            last.saturating_add(1).max(first)
+        }
+    };
+    put(tx, door, scope, &next.to_string(), instance).await
+}
+
 pub(crate) async fn get(
     db: &mut Connection,
     door: Door,
@@ -76,8 +109,21 @@ pub(crate) async fn bury(tx: &mut Tx, instance: InstanceId) -> Result<(), Error>
     Ok(())
 }
 
-/// Forgets tombstones of before this time.
+/// Every name that is in use.
+pub(crate) async fn living(db: &mut Connection) -> Result<Vec<Alias>, Error> {
+    let select = "SELECT * FROM aliases WHERE removed_at IS NULL";
+    db.fetch_all(select, &[]).await?.iter().map(read).collect()
+}
+
+/// Forgets tombstones of before this time. The last number of a door stays:
+/// counting goes on after it.
 pub(crate) async fn compact(tx: &mut Tx, before: Timestamp) -> Result<(), Error> {
-    tx.db.execute("DELETE FROM aliases WHERE removed_at < $1", &[before.into()]).await?;
+    let delete = "DELETE FROM aliases WHERE removed_at < $1 AND (scope <> $2 OR EXISTS (
+        SELECT 1 FROM aliases AS later WHERE later.door = aliases.door
+            AND later.scope = aliases.scope
+            AND (length(later.external_id) > length(aliases.external_id)
+                OR (length(later.external_id) = length(aliases.external_id)
+                    AND later.external_id > aliases.external_id))))";
+    tx.db.execute(delete, &[before.into(), NUMBERS.into()]).await?;
     Ok(())
 }

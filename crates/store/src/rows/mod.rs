@@ -18,7 +18,7 @@ pub(crate) mod seeds;
 pub(crate) mod tokens;
 pub(crate) mod webhooks;
 
-pub use aliases::Alias;
+pub use aliases::{Alias, NUMBERS};
 pub use annotations::AnnotationRow;
 pub use audit::{AuditEntry, AuditFilter};
 pub use events::{Event, EventFilter};

@@ -147,6 +147,30 @@ async fn instances_are_listed_by_page_and_filter() {
 }
 
 #[tokio::test]
+async fn numbers_count_up_and_are_never_given_twice() {
+    let world = World::new().await;
+    let number = async |first: u64| {
+        let instance = insert(&world).await.id;
+        let change = Change::NumberInstance { door: Door::Visa, first, instance };
+        world.store.commit(vec![change.clone()]).await.unwrap();
+        world.store.commit(vec![change]).await.unwrap();
+        let names = world.store.aliases(instance).await.unwrap();
+        assert_eq!((names.len(), names[0].scope.as_str()), (1, store::NUMBERS));
+        (instance, names[0].external_id.clone())
+    };
+    assert_eq!(number(99).await.1, "99");
+    let (last, name) = number(99).await;
+    assert_eq!(name, "100");
+    // Not even the last one, long after its instance went.
+    world.store.commit(vec![Change::RemoveInstance(last)]).await.unwrap();
+    world.clock.advance(std::time::Duration::from_secs(365 * 24 * 3600));
+    world.store.compact(world.clock.now()).await.unwrap();
+    assert_eq!(number(99).await.1, "101");
+    assert_eq!(number(2000).await.1, "2000");
+    assert_eq!(world.store.aliases_in_use().await.unwrap().len(), 3);
+}
+
+#[tokio::test]
 async fn a_name_that_a_dialect_gave_is_not_given_again() {
     let world = World::new().await;
     let (one, two) = (insert(&world).await, insert(&world).await);

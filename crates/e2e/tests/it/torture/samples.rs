@@ -285,6 +285,7 @@ async fn ask_change(bench: &Bench, sample: Sample, id: InstanceId) -> (InstanceI
                 tags: Some(["web".to_owned()].into()),
                 protected: Some(false),
                 expires_at: Some(None),
+                security_groups: Some(vec!["web".to_owned()]),
             };
             house.edit_instance(&admin, id, request).await
         }
