@@ -11,3 +11,4 @@ pub mod reload;
 pub mod serve;
 pub mod simulate;
 pub mod state;
+pub mod syslog;

@@ -7,9 +7,13 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use client::cli::{Connection, EXIT_CODES};
 use innkeeper::config::Config;
+use innkeeper::config::LogWishes;
 use innkeeper::config::explain::{self, ConfigCommand};
+use innkeeper::syslog::Syslog;
 use innkeeper::{data_base, demo, doctor, manual, serve, simulate};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Turns hosts into a cloud: provisions virtual machines on Proxmox VE, and
 /// never leaks or loses one.
@@ -28,8 +32,9 @@ enum Command {
     Demo(demo::Options),
     /// Serve the doors
     Serve {
-        /// The configuration
-        #[arg(long, short, value_name = "FILE")]
+        /// The configuration: TOML, or the environment file of VISA's web
+        /// provider when its name ends in `.env`
+        #[arg(long, short, value_name = "FILE", default_value = ".env")]
         config: PathBuf,
     },
     /// Bring the data base to the schema of this program
@@ -68,17 +73,31 @@ fn main() -> ExitCode {
 /// Programs that people watch say what is needed themselves: there the log
 /// shows what is worth a warning. `INNKEEPER_LOG` overrides it.
 fn log_to_stderr(command: &Command) {
+    let wanted = match command {
+        Command::Serve { config } => LogWishes::of(config),
+        _ => LogWishes::default(),
+    };
     let usual = match command {
-        Command::Serve { .. } => "info",
+        Command::Serve { .. } => wanted.level.unwrap_or("info"),
         Command::Demo(_) => "error",
         _ => "warn",
     };
     let filter = EnvFilter::try_from_env("INNKEEPER_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let stderr = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+        .with_ansi(std::io::stderr().is_terminal());
+    let mut failed = None;
+    let syslog = wanted.syslog.and_then(|(host, port, program)| {
+        Syslog::connect(&host, port, &program).map_err(|error| failed = Some(error)).ok()
+    });
+    let syslog = syslog.map(|server| {
+        let layer = tracing_subscriber::fmt::layer().with_writer(server);
+        layer.with_ansi(false).without_time().with_level(false)
+    });
+    tracing_subscriber::registry().with(filter).with(stderr).with(syslog).init();
+    if let Some(error) = failed {
+        tracing::error!(%error, "nothing is sent to the syslog server");
+    }
 }
 
 async fn run(arguments: Arguments) -> ExitCode {
@@ -115,6 +134,7 @@ async fn serve(path: &std::path::Path) -> anyhow::Result<()> {
     tracing::info!(
         native = %running.native,
         metadata = running.metadata.map(|address| address.to_string()),
+        visa = running.visa.map(|address| address.to_string()),
         "the doors are open"
     );
     let reload = std::sync::Arc::clone(&running.reload);

@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, ProviderConfig};
+use crate::config::{Config, ProviderConfig, VisaDoor};
 use crate::data_base;
 use crate::providers::provider;
 use crate::reload::Reload;
@@ -31,6 +31,8 @@ pub struct Running {
     pub native: SocketAddr,
     /// Where the metadata door listens.
     pub metadata: Option<SocketAddr>,
+    /// Where the VISA door listens.
+    pub visa: Option<SocketAddr>,
     /// The use cases.
     pub house: Arc<House>,
     /// What stands behind them.
@@ -67,6 +69,10 @@ pub async fn open(config: &Config) -> Result<Running> {
         Some(door) => Some(bind("metadata.listen", door.listen).await?),
         None => None,
     };
+    let visa = match &config.visa {
+        Some(door) => Some((bind("visa.listen", door.listen).await?, visa_settings(door)?)),
+        None => None,
+    };
     let socket = state.socket();
     let local = api::bind_unix(&socket)
         .await
@@ -82,6 +88,7 @@ pub async fn open(config: &Config) -> Result<Running> {
     let mut running = Running {
         native: native.local_addr()?,
         metadata: metadata.as_ref().map(TcpListener::local_addr).transpose()?,
+        visa: visa.as_ref().map(|(listener, _)| listener.local_addr()).transpose()?,
         house,
         core,
         state,
@@ -91,7 +98,29 @@ pub async fn open(config: &Config) -> Result<Running> {
     };
     running.spawn_work(store, longest_request(config));
     running.spawn_doors(local, native, metadata)?;
+    if let Some((listener, settings)) = visa {
+        let router = api::visa::router(Arc::clone(&running.house), settings);
+        running.spawn_door(listener, router);
+    }
     Ok(running)
+}
+
+/// The VISA door as configured, with its token.
+fn visa_settings(door: &VisaDoor) -> Result<api::visa::Settings> {
+    let access = match door.token().read()? {
+        Some(token) => api::visa::Access::Token(token),
+        None => api::visa::Access::Open,
+    };
+    let usual = api::visa::Settings::new(access, door.project.clone());
+    let seconds = |value: Option<u64>, usual| value.map_or(usual, Duration::from_secs);
+    Ok(api::visa::Settings {
+        project_id: door.project_id.clone(),
+        instance_limit: door.instance_limit.unwrap_or(usual.instance_limit),
+        cores_per_core: door.cores_per_core.unwrap_or(usual.cores_per_core),
+        shutdown_timeout: seconds(door.shutdown_timeout_s, usual.shutdown_timeout),
+        delete_grace: seconds(door.delete_grace_s, usual.delete_grace),
+        ..usual
+    })
 }
 
 /// The longest that one request to a provider may take: a lease must outlast it.

@@ -44,6 +44,8 @@ pub fn router(house: Arc<House>, limits: Limits) -> Router {
     let slots = Arc::new(Semaphore::new(limits.requests));
     Router::new()
         .route("/{token}/{document}", get(document))
+        // Where VISA's metadata server had them.
+        .route("/ci/{token}/{document}", get(document))
         .fallback(|| async { refusal(StatusCode::NOT_FOUND) })
         .method_not_allowed_fallback(|| async { refusal(StatusCode::METHOD_NOT_ALLOWED) })
         .with_state(Metadata { house, limits, slots })

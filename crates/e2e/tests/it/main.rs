@@ -10,3 +10,4 @@ mod reload;
 mod replicas;
 mod story;
 mod torture;
+mod visa;

@@ -9,14 +9,17 @@ use model::ProviderId;
 use serde::{Deserialize, Serialize};
 
 mod check;
+mod dot_env;
 pub mod explain;
 mod read;
 mod secret;
 #[cfg(test)]
 mod tests;
+mod visa;
 
 pub use check::ConfigError;
 pub use secret::SecretSource;
+pub use visa::{LogWishes, VisaDoor};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -36,6 +39,9 @@ pub struct Config {
     /// Instances that expire.
     #[serde(default)]
     pub expiry: ExpiryConfig,
+    /// The VISA door.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visa: Option<VisaDoor>,
     /// The clusters.
     #[serde(default, rename = "provider")]
     pub providers: Vec<ProviderConfig>,

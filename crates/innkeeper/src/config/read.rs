@@ -6,6 +6,8 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
+use super::dot_env::Variables;
+use super::visa::is_environment;
 use super::{ACCESS_KEYS, Config, ConfigError};
 
 /// How the variables begin that stand for a key: `INNKEEPER__STORE__READERS` is
@@ -39,6 +41,9 @@ impl Config {
         path: &Path,
         variables: BTreeMap<String, String>,
     ) -> Result<(Self, Sources), ConfigError> {
+        if is_environment(path) {
+            return Self::read_environment(path);
+        }
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         let parse = |message: String| ConfigError::Parse { path: path.to_owned(), message };
@@ -58,6 +63,31 @@ impl Config {
                 parse(format!("with {} of the environment: {error}", names.join(", ")))
             })?
         };
+        config.check()?;
+        Ok((config, sources))
+    }
+}
+
+impl Config {
+    /// Reads and checks the environment file of VISA's web provider for Proxmox,
+    /// with the environment over it. A file that is not there says nothing.
+    fn read_environment(path: &Path) -> Result<(Self, Sources), ConfigError> {
+        let read = |source| ConfigError::Read { path: path.to_owned(), source };
+        let parse = |message: String| ConfigError::Parse { path: path.to_owned(), message };
+        let text = match std::fs::read_to_string(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            text => text.map_err(read)?,
+        };
+        let variables = Variables::read(&text).map_err(parse)?;
+        let mut table = super::visa::table(&variables)?;
+        let mut sources = Sources::new();
+        for (name, value) in variables.beginning(PREFIX) {
+            let key = set(&mut table, &name, &value)?;
+            sources.insert(key, Source::Variable(name));
+        }
+        let config: Self = table
+            .try_into()
+            .map_err(|error: toml::de::Error| parse(explained(error.to_string().trim_end())))?;
         config.check()?;
         Ok((config, sources))
     }

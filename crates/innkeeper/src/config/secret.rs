@@ -79,7 +79,7 @@ impl SecretSource<'_> {
     /// When the place cannot be read or is empty.
     pub fn read(&self) -> Result<Option<SecretString>> {
         let text = if let Some(name) = self.env {
-            std::env::var(name).ok().with_context(|| {
+            super::dot_env::variable(name).with_context(|| {
                 format!("{}_env: the environment variable {name} is not set", self.key)
             })?
         } else if let Some(path) = self.path()? {

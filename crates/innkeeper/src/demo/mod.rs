@@ -205,6 +205,7 @@ async fn open_house(cluster: &Cluster, state: &StateFolder) -> Result<Running> {
     let port = tokio::net::TcpListener::bind(any).await?.local_addr()?.port();
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let config = Config {
+        visa: None,
         expiry: ExpiryConfig::default(),
         store: StoreConfig::default(),
         state: state.path().to_owned(),
