@@ -46,12 +46,19 @@ async fn after_a_new_key_everything_opens_with_it_and_nothing_with_the_old_one()
     let open = || open_in(folder, world.data_base.as_ref(), &world.clock, &world.random);
     let Err(Error::Corrupt(text)) = open().await else { panic!("the old key opens it") };
     assert!(text.contains("is sealed with the key"), "{text}");
+    let old = std::fs::read(folder.join("secret.key")).unwrap();
     std::fs::rename(folder.join(NEW), folder.join("secret.key")).unwrap();
     let store = open().await.unwrap();
     assert_eq!(store.secret(Sealed(id)).await.unwrap().expose_secret(), "opensesame");
     let annotations = store.annotations(owner).await.unwrap();
     let Annotation::Sealed(value) = &annotations[0].value else { panic!("{annotations:?}") };
     assert_eq!(value.expose_secret(), "hunter2");
+
+    // And back: other tests go on with this data base.
+    store.close().await;
+    world.sql("UPDATE epochs SET expires_at = 0").await;
+    std::fs::write(folder.join(NEW), old).unwrap();
+    assert_eq!(rekey(&world, "secret.key").await.unwrap(), 2);
 }
 
 #[tokio::test]
