@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{CreateIntent, HostId, Intent, SeedAccess};
+use model::{CreateIntent, EditIntent, HostId, Intent, SeedAccess};
 use serde_json::Value;
 
 use super::actions::{Act, Size};
@@ -64,11 +64,6 @@ impl Planner<'_> {
             let text = format!("guest {id} is only observed");
             return Err(Error::rejected(Rejection::Unsupported, text));
         }
-        let shutdown = |timeout: Duration, force, before_removal| Act::Shutdown {
-            timeout_s: timeout.as_secs(),
-            force,
-            before_removal,
-        };
         let acts = match intent {
             Intent::Create(_) => Vec::new(),
             Intent::Start => vec![(Act::Start {}, false)],
@@ -98,16 +93,7 @@ impl Planner<'_> {
                 let grow = resize.root_disk.map(|size| (Act::Grow { size }, false));
                 [(Act::Resize { to, before }, true)].into_iter().chain(grow).collect()
             }
-            Intent::Edit(edit) => {
-                let mut edit = edit.clone();
-                let groups = edit.security_groups.take();
-                let mut acts = Vec::new();
-                if !edit.is_empty() || groups.is_none() {
-                    acts.push((Act::Edit { edit }, false));
-                }
-                acts.extend(groups.map(|groups| (Act::Firewall { groups }, false)));
-                acts
-            }
+            Intent::Edit(edit) => edit_acts(edit.clone()),
             Intent::TakeSnapshot { name, memory, token, .. } => {
                 let (name, memory, token) = (name.clone(), *memory, *token);
                 vec![(Act::Snapshot { name, memory, token }, true)]
@@ -246,4 +232,19 @@ pub(super) fn failure(text: &str) -> Error {
         () => Rejection::Invalid,
     };
     Error::rejected(why, text)
+}
+
+fn shutdown(timeout: Duration, force: bool, before_removal: bool) -> Act {
+    Act::Shutdown { timeout_s: timeout.as_secs(), force, before_removal }
+}
+
+/// Security groups are an act of their own.
+fn edit_acts(mut edit: EditIntent) -> Vec<(Act, bool)> {
+    let groups = edit.security_groups.take();
+    let mut acts = Vec::new();
+    if !edit.is_empty() || groups.is_none() {
+        acts.push((Act::Edit { edit }, false));
+    }
+    acts.extend(groups.map(|groups| (Act::Firewall { groups }, false)));
+    acts
 }
