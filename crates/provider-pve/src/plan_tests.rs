@@ -152,7 +152,12 @@ fn a_removal_stops_first_and_a_restart_notes_first() {
     assert_eq!(reboot.actions[1].deadline, Duration::from_secs(600 + 90));
     assert_eq!(reboot.actions[1].limits[0].key, "host/lab/pve2");
     let shutdown = plan(Intent::Shutdown { timeout, force: true });
-    assert_eq!(shutdown.actions[0].payload, json!({"timeout_s": 90, "force": true}));
+    let asked = json!({"timeout_s": 90, "force": true, "before_removal": false});
+    assert_eq!(shutdown.actions[0].payload, asked);
+    let gently = plan(Intent::DestroyGently { timeout });
+    let expected = [("shutdown", false), ("stop", false), ("destroy", false)];
+    assert_eq!(names(&gently), expected);
+    assert_eq!(gently.actions[0].payload["before_removal"], json!(true));
 }
 
 #[test]
