@@ -153,17 +153,17 @@ torture! {
     discard_over_memory: MemoryWorld, Discard;
     migrate_over_memory: MemoryWorld, Migrate;
     collect_over_memory: MemoryWorld, Collect;
-    collect_over_proxmox: ProxmoxWorld, Collect;
+    long_collect_over_proxmox: ProxmoxWorld, Collect;
     adopt_owned_over_memory: MemoryWorld, AdoptOwned;
-    adopt_owned_over_proxmox: ProxmoxWorld, AdoptOwned;
+    long_adopt_owned_over_proxmox: ProxmoxWorld, AdoptOwned;
     adopt_observed_over_memory: MemoryWorld, AdoptObserved;
-    adopt_observed_over_proxmox: ProxmoxWorld, AdoptObserved;
+    long_adopt_observed_over_proxmox: ProxmoxWorld, AdoptObserved;
     release_over_memory: MemoryWorld, Release;
-    release_over_proxmox: ProxmoxWorld, Release;
+    long_release_over_proxmox: ProxmoxWorld, Release;
     delete_observed_over_memory: MemoryWorld, DeleteObserved;
-    delete_observed_over_proxmox: ProxmoxWorld, DeleteObserved;
+    long_delete_observed_over_proxmox: ProxmoxWorld, DeleteObserved;
     delete_adopted_over_memory: MemoryWorld, DeleteAdopted;
-    delete_adopted_over_proxmox: ProxmoxWorld, DeleteAdopted;
+    long_delete_adopted_over_proxmox: ProxmoxWorld, DeleteAdopted;
     // These take minutes each: a suite of their own (docs/reference/test-suites.md).
     long_resize_over_proxmox: ProxmoxWorld, Resize;
     long_snapshot_over_proxmox: ProxmoxWorld, Snapshot;
