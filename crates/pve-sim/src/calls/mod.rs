@@ -7,6 +7,7 @@ use crate::engine::{Call, Params};
 use crate::fail::Fail;
 use crate::schema::{Method, Table};
 use crate::world::World;
+use crate::world::access::Caller;
 
 pub(crate) mod access;
 pub(crate) mod backup;
@@ -29,6 +30,9 @@ pub(crate) type Plain = fn(&mut Call<'_>) -> Result<Value, Fail>;
 /// A method that asks the guest agent.
 pub(crate) type Agent = fn(&mut World, &Params) -> Result<AgentCall, Fail>;
 
+/// A method that writes the JSON text of its answer itself.
+pub(crate) type Written = fn(&World, &Params, &Caller) -> Result<String, Fail>;
+
 /// What to ask the guest agent, and how to show the answer.
 pub(crate) struct AgentCall {
     pub vmid: u32,
@@ -45,6 +49,7 @@ pub(crate) struct AgentCall {
 pub(crate) enum Handler {
     Plain(Plain),
     Agent(Agent),
+    Written(Written),
     /// Lists the names below the path, out of the schema.
     Index(&'static Table, &'static Method),
 }
@@ -60,6 +65,9 @@ pub(crate) fn handler_of(table: &'static Table, method: &'static Method) -> Opti
 
 /// The handler of a method, by verb and path template.
 pub(crate) fn handler(verb: &str, path: &str) -> Option<Handler> {
+    if (verb, path) == ("GET", "/cluster/resources") {
+        return Some(Handler::Written(cluster::resources));
+    }
     let area = path.trim_start_matches('/');
     let plain = match area.split('/').next().unwrap_or_default() {
         "version" => Some(nodes::version as Plain),

@@ -25,7 +25,7 @@ fn full(world: &World, id: &str, kind: Option<&str>) -> Result<Value, Fail> {
         world.pools.get(id).ok_or_else(|| Fail::new(format!("pool '{id}' does not exist")))?;
     let mut members = Vec::new();
     for guest in pool.guests.iter().filter_map(|vmid| world.guests.get(vmid)) {
-        let mut row = cluster::guest_row(world, guest);
+        let mut row = json!(cluster::guest_row(world, guest));
         if let Some(map) = row.as_object_mut() {
             map.remove("pool");
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::message::{empty, failed, succeeded};
+use super::message::{Data, empty, failed, succeeded};
 use super::{Call, Engine, Event, Outcome, Params, Reply, Request, authenticate, permission};
 use crate::calls::{self, Handler};
 use crate::fail::Fail;
@@ -56,7 +56,7 @@ type Beside = Vec<(&'static str, Value)>;
 
 /// What a call came to.
 struct Answer {
-    result: Result<(Value, Beside), Fail>,
+    result: Result<(Data, Beside), Fail>,
     relayed: bool,
     caller: Option<String>,
     /// Held back for this long (401).
@@ -242,7 +242,12 @@ impl Engine {
         let result = match handler {
             Handler::Plain(run) => self.run_plain(run, request, &params, &caller, twist.task).await,
             Handler::Agent(run) => self.run_agent(run, &params).await,
-            Handler::Index(table, method) => Ok((calls::index::list(table, method), Vec::new())),
+            Handler::Index(table, method) => {
+                Ok((calls::index::list(table, method).into(), Vec::new()))
+            }
+            Handler::Written(write) => {
+                write(&self.world(), &params, &caller).map(|text| (Data::Written(text), Vec::new()))
+            }
         };
         let is_failed_login = is_login && result.as_ref().is_err_and(|fail| fail.status == 401);
         Answer {
@@ -364,7 +369,7 @@ impl Engine {
         params: &Params,
         caller: &Caller,
         fault: Option<TaskFault>,
-    ) -> Result<(Value, Beside), Fail> {
+    ) -> Result<(Data, Beside), Fail> {
         let (data, beside, after, ops, begins, released) = {
             let mut world = self.world();
             let mut call = Call {
@@ -393,14 +398,14 @@ impl Engine {
         for (number, vmid) in released {
             self.release(number, Some(vmid)).await;
         }
-        Ok((after.map_or(data, |after| after(&done)), beside))
+        Ok((after.map_or(data, |after| after(&done)).into(), beside))
     }
 
     async fn run_agent(
         self: &Arc<Self>,
         prepare: calls::Agent,
         params: &Params,
-    ) -> Result<(Value, Beside), Fail> {
+    ) -> Result<(Data, Beside), Fail> {
         let call = prepare(&mut self.world(), params)?;
         let mut arguments = call.arguments;
         let mut handle = None;
@@ -413,7 +418,7 @@ impl Engine {
         if let Some(handle) = handle {
             self.ask_agent(call.vmid, "guest-file-close", json!({ "handle": handle })).await?;
         }
-        Ok(((call.shape)(answer?), Vec::new()))
+        Ok(((call.shape)(answer?).into(), Vec::new()))
     }
 
     async fn ask_agent(&self, vmid: u32, command: &str, arguments: Value) -> Result<Value, Fail> {

@@ -1,5 +1,6 @@
 //! Requests, parameters and answers between the HTTP side and the engine.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
@@ -107,15 +108,41 @@ pub(super) fn empty(status: u16) -> Reply {
     Reply { status, reason: reason.into(), body: Vec::new(), json: false, relayed: false }
 }
 
+/// What a call answers with.
+pub(super) enum Data {
+    Value(Value),
+    /// JSON text: a list of all guests is large, and is written without a tree of values.
+    Written(String),
+}
+
+impl From<Value> for Data {
+    fn from(value: Value) -> Self {
+        Self::Value(value)
+    }
+}
+
+impl Data {
+    /// The value, parsed if need be.
+    pub fn to_value(&self) -> Cow<'_, Value> {
+        match self {
+            Self::Value(value) => Cow::Borrowed(value),
+            // What this program wrote itself; a text that is no JSON is `null`, which the checks refuse.
+            Self::Written(text) => Cow::Owned(serde_json::from_str(text).unwrap_or_default()),
+        }
+    }
+}
+
 /// The answer of a call that was carried out.
 pub(super) fn succeeded(
-    data: &Value,
+    data: &Data,
     beside: &[(&'static str, Value)],
     relayed: bool,
     extjs: bool,
 ) -> Reply {
-    // Written piece by piece: a list of all guests is large, and needs no copy.
-    let mut body = format!("{{\"data\":{data}");
+    let mut body = match data {
+        Data::Value(value) => format!("{{\"data\":{value}"),
+        Data::Written(text) => format!("{{\"data\":{text}"),
+    };
     for (name, value) in beside {
         body += &format!(",\"{name}\":{value}");
     }

@@ -124,9 +124,11 @@ impl Engine {
     }
 
     /// Compares a successful answer with the schema, when somebody asks.
-    fn compare(&self, request: &Request, data: &serde_json::Value) {
+    fn compare(&self, request: &Request, data: &message::Data) {
         let Some(all) = &self.mismatches else { return };
-        for found in returns::check_answer(self.version, &request.method, &request.path, data) {
+        for found in
+            returns::check_answer(self.version, &request.method, &request.path, &data.to_value())
+        {
             let place = format!("{} {} {}", found.verb, found.path, found.at);
             guard(all).entry(place).or_insert(found);
         }

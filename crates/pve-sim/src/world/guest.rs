@@ -145,11 +145,18 @@ impl Guest {
             return root.get("size").and_then(parse_size).unwrap_or(0);
         }
         let boot = self.config.get("boot").and_then(|boot| boot.strip_prefix("order="));
-        let ordered = boot.into_iter().flat_map(|order| order.split(';')).map(str::to_owned);
-        ordered
-            .chain(formats::disk_names())
-            .filter_map(|device| self.config.get(&device))
-            .find(|text| !text.contains("media=cdrom"))
+        let is_disk = |text: &&String| !text.contains("media=cdrom");
+        let ordered = || {
+            let mut order = boot?.split(';').filter(|name| formats::disk_rank(name).is_some());
+            order.find_map(|device| self.config.get(device).filter(is_disk))
+        };
+        let any = || {
+            let ranked = self.config.iter().filter(|(_, text)| is_disk(text));
+            let ranked = ranked.filter_map(|(name, text)| Some((formats::disk_rank(name)?, text)));
+            ranked.min_by_key(|(rank, _)| *rank).map(|(_, text)| text)
+        };
+        ordered()
+            .or_else(any)
             .and_then(|text| Drive::parse(text).get("size").and_then(parse_size))
             .unwrap_or(0)
     }

@@ -24,7 +24,7 @@ mod sdn_lock;
 mod status;
 
 pub(crate) use replication::of_node as replication_of_node;
-pub(crate) use resources::{guest_row, storage_row, used};
+pub(crate) use resources::{guest_row, resources, storage_row, used};
 
 /// The handlers of this folder.
 pub(crate) fn handler(verb: &str, path: &str) -> Option<Plain> {
@@ -34,7 +34,6 @@ pub(crate) fn handler(verb: &str, path: &str) -> Option<Plain> {
     }
     let files = [
         status::handler,
-        resources::handler,
         nextid::handler,
         options::handler,
         log::handler,

@@ -1,62 +1,102 @@
 //! `/cluster/resources`: what there is, as the last statistics round saw it.
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::calls::{Plain, nodes};
-use crate::engine::Call;
+use crate::calls::nodes;
+use crate::engine::Params;
 use crate::fail::Fail;
 use crate::schema::Version;
 use crate::world::World;
 use crate::world::access::Caller;
 use crate::world::guest::{Guest, Kind};
 
-/// The handlers of this file.
-pub(super) fn handler(verb: &str, path: &str) -> Option<Plain> {
-    (verb == "GET" && path == "/resources").then_some(resources)
+/// A guest as `/cluster/resources` and pools show it.
+#[derive(Serialize)]
+pub(crate) struct GuestRow<'a> {
+    id: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    vmid: u32,
+    node: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pool: Option<&'a str>,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lock: Option<&'a str>,
+    #[serde(flatten)]
+    seen: Option<Seen<'a>>,
 }
 
-/// A guest as `/cluster/resources` and pools show it: the state of the last
-/// statistics round (facts 65 and 72).
-pub(crate) fn guest_row(world: &World, guest: &Guest) -> Value {
+/// What the last statistics round saw of a guest.
+#[derive(Serialize)]
+struct Seen<'a> {
+    name: String,
+    template: u8,
+    maxcpu: u64,
+    maxmem: u64,
+    maxdisk: u64,
+    mem: u64,
+    uptime: u64,
+    cpu: u8,
+    disk: u8,
+    diskread: u8,
+    diskwrite: u8,
+    netin: u8,
+    netout: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tags: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memhost: Option<u64>,
+}
+
+/// A guest with the state of the last statistics round (facts 65 and 72).
+pub(crate) fn guest_row<'a>(world: &World, guest: &'a Guest) -> GuestRow<'a> {
     let kind = if guest.kind == Kind::Qemu { "qemu" } else { "lxc" };
-    let round = world.last_round();
     let online = world.nodes.get(&guest.node).is_some_and(|node| node.online);
-    let mut row = json!({"id": format!("{kind}/{}", guest.vmid), "type": kind, "vmid": guest.vmid, "node": guest.node});
-    if let Some(pool) = &guest.pool {
-        row["pool"] = json!(pool);
-    }
+    let mut row = GuestRow {
+        id: format!("{kind}/{}", guest.vmid),
+        kind,
+        vmid: guest.vmid,
+        node: &guest.node,
+        pool: guest.pool.as_deref(),
+        status: "unknown",
+        lock: guest.lock(),
+        seen: None,
+    };
     if !world.round_saw(guest.created) || !online {
-        row["status"] = json!("unknown");
-        if let Some(lock) = guest.lock() {
-            row["lock"] = json!(lock);
-        }
         return row;
     }
     let now_running = guest.process.is_some();
     let running = if world.round_saw(guest.changed) { now_running } else { !now_running };
+    row.status = if running { "running" } else { "stopped" };
+    row.seen = Some(seen(world, guest, running));
+    row
+}
+
+fn seen<'a>(world: &World, guest: &'a Guest, running: bool) -> Seen<'a> {
+    let round = world.last_round();
     let uptime =
         guest.process.as_ref().map_or(0, |process| round.saturating_sub(process.since).as_secs());
-    row["status"] = json!(if running { "running" } else { "stopped" });
-    row["name"] = json!(guest.name());
-    row["template"] = json!(u8::from(guest.is_template()));
-    row["maxcpu"] = json!(guest.cpus());
-    row["maxmem"] = json!(guest.memory());
-    row["maxdisk"] = json!(guest.disk_size());
-    row["mem"] = json!(if running { guest.memory() / 4 } else { 0 });
-    row["uptime"] = json!(if running { uptime } else { 0 });
-    for counter in ["cpu", "disk", "diskread", "diskwrite", "netin", "netout"] {
-        row[counter] = json!(0);
+    let memory = guest.memory();
+    let mem = if running { memory / 4 } else { 0 };
+    Seen {
+        name: guest.name(),
+        template: u8::from(guest.is_template()),
+        maxcpu: guest.cpus(),
+        maxmem: memory,
+        maxdisk: guest.disk_size(),
+        mem,
+        uptime: if running { uptime } else { 0 },
+        cpu: 0,
+        disk: 0,
+        diskread: 0,
+        diskwrite: 0,
+        netin: 0,
+        netout: 0,
+        tags: guest.config.get("tags").map(String::as_str),
+        memhost: (world.version == Version::V9_2).then_some(mem),
     }
-    if let Some(tags) = guest.config.get("tags") {
-        row["tags"] = json!(tags);
-    }
-    if let Some(lock) = guest.lock() {
-        row["lock"] = json!(lock);
-    }
-    if world.version == Version::V9_2 {
-        row["memhost"] = json!(if running { guest.memory() / 4 } else { 0 });
-    }
-    row
 }
 
 fn node_row(world: &World, caller: &Caller, name: &str) -> Value {
@@ -98,25 +138,29 @@ pub(crate) fn used(world: &World, node: &str, id: &str) -> u64 {
     }
 }
 
-fn resources(call: &mut Call<'_>) -> Result<Value, Fail> {
-    let world = &*call.world;
-    let caller = call.caller;
-    let wanted = call.params.get("type");
+/// `GET /cluster/resources`.
+pub(crate) fn resources(world: &World, params: &Params, caller: &Caller) -> Result<String, Fail> {
+    let wanted = params.get("type");
     let wants = |kind: &str| wanted.is_none_or(|wanted| wanted == kind);
-    let mut rows = Vec::new();
+    let mut rows = Rows::default();
     if wanted.is_none() {
         for id in
             world.pools.keys().filter(|id| world.may(caller, &format!("/pool/{id}"), "Pool.Audit"))
         {
-            rows.push(json!({"id": format!("/pool/{id}"), "type": "pool", "pool": id}));
+            rows.add(&json!({"id": format!("/pool/{id}"), "type": "pool", "pool": id}))?;
         }
     }
     if wants("vm") {
-        let seen = |guest: &&Guest| world.may(caller, &format!("/vms/{}", guest.vmid), "VM.Audit");
-        rows.extend(world.guests.values().filter(seen).map(|guest| guest_row(world, guest)));
+        for guest in world.guests.values() {
+            if world.may(caller, &format!("/vms/{}", guest.vmid), "VM.Audit") {
+                rows.add(&guest_row(world, guest))?;
+            }
+        }
     }
     if wants("node") {
-        rows.extend(world.nodes.keys().map(|name| node_row(world, caller, name)));
+        for name in world.nodes.keys() {
+            rows.add(&node_row(world, caller, name))?;
+        }
     }
     if wants("storage") {
         for storage in world.storages.values() {
@@ -124,8 +168,9 @@ fn resources(call: &mut Call<'_>) -> Result<Value, Fail> {
             if !world.may_any(caller, &path, &["Datastore.Audit", "Datastore.AllocateSpace"]) {
                 continue;
             }
-            let on = world.nodes.keys().filter(|node| storage.is_on(node));
-            rows.extend(on.map(|node| storage_row(world, node, &storage.id)));
+            for node in world.nodes.keys().filter(|node| storage.is_on(node)) {
+                rows.add(&storage_row(world, node, &storage.id))?;
+            }
         }
     }
     if wants("sdn") || wanted == Some("network") {
@@ -133,10 +178,31 @@ fn resources(call: &mut Call<'_>) -> Result<Value, Fail> {
         if world.may(caller, "/sdn/zones/localnetwork", "SDN.Audit")
             && (old || wanted != Some("sdn"))
         {
-            rows.extend(world.nodes.keys().map(|node| zone_row(old, node)));
+            for node in world.nodes.keys() {
+                rows.add(&zone_row(old, node))?;
+            }
         }
     }
-    Ok(Value::Array(rows))
+    rows.finish()
+}
+
+/// A JSON array that is written row by row: ten thousand guests make no tree of values.
+#[derive(Default)]
+struct Rows(Vec<u8>);
+
+impl Rows {
+    fn add(&mut self, row: &impl Serialize) -> Result<(), Fail> {
+        self.0.push(if self.0.is_empty() { b'[' } else { b',' });
+        serde_json::to_writer(&mut self.0, row).map_err(|error| Fail::new(error.to_string()))
+    }
+
+    fn finish(mut self) -> Result<String, Fail> {
+        if self.0.is_empty() {
+            self.0.push(b'[');
+        }
+        self.0.push(b']');
+        String::from_utf8(self.0).map_err(|error| Fail::new(error.to_string()))
+    }
 }
 
 fn zone_row(old: bool, node: &str) -> Value {

@@ -1,6 +1,6 @@
 //! The formats of a guest's options.
 
-use super::{Verdict, disk_names, each, indexed_limit, perl, require};
+use super::{Verdict, disk_rank, each, indexed_limit, perl, require};
 use crate::schema::split_index;
 
 /// Families of Proxmox's built-in types of processors; their versions differ by release.
@@ -49,7 +49,7 @@ pub(super) fn check(format: &str, text: &str) -> Verdict {
         }
         "pve-qm-boot-order" => each(text, boot_device),
         "pve-qm-bootdisk" => {
-            require(disk_names().any(|disk| disk == text), || format!("invalid boot disk '{text}'"))
+            require(disk_rank(text).is_some(), || format!("invalid boot disk '{text}'"))
         }
         "pve-vm-cpu-conf" => cpu(text),
         "pve-phys-bits" => {

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use regex::Regex;
 
-use super::{Parameter, property};
+use super::{Parameter, property, split_index};
 
 mod addresses;
 mod guests;
@@ -39,15 +39,14 @@ pub(crate) fn indexed_limit(stem: &str) -> u32 {
     }
 }
 
-/// Every device name that holds a disk, in Proxmox's order.
-pub(crate) fn disk_names() -> impl Iterator<Item = String> {
-    let numbered =
-        |stem: &'static str| (0..indexed_limit(stem)).map(move |index| format!("{stem}{index}"));
-    numbered("ide")
-        .chain(numbered("scsi"))
-        .chain(numbered("virtio"))
-        .chain(numbered("sata"))
-        .chain(["efidisk0".to_owned(), "tpmstate0".to_owned()])
+/// The place of a device name that holds a disk in Proxmox's order of them;
+/// nothing for other names.
+pub(crate) fn disk_rank(name: &str) -> Option<(usize, u32)> {
+    const STEMS: [&str; 6] = ["ide", "scsi", "virtio", "sata", "efidisk", "tpmstate"];
+    let (stem, index) = split_index(name)?;
+    let rank = STEMS.iter().position(|known| *known == stem)?;
+    let limit = if rank < 4 { indexed_limit(stem) } else { 1 };
+    (index < limit).then_some((rank, index))
 }
 
 /// What the rules of one group say of a text: nothing when the format is not theirs.
