@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod chaos;
+mod cloud_init;
 mod life;
 mod pve;
 mod reload;

@@ -300,3 +300,6 @@ fn verify(secret: &str, stored: &str) -> bool {
     PasswordHash::new(stored)
         .is_ok_and(|hash| Argon2::default().verify_password(secret.as_bytes(), &hash).is_ok())
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,11 +4,12 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use e2e::chaos::{SETTINGS, world};
 use e2e::served::Site;
 use model::Random as _;
 use model::random::SeededRandom;
 
-use super::{from_environment, world};
+use super::from_environment;
 
 const TRIES: u64 = 12;
 /// How long the first start is watched for the moment to kill it.
@@ -30,9 +31,9 @@ async fn until_there(state: &Path, file: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_first_start_that_is_killed_leaves_a_way_in() {
     let seed = from_environment("INNKEEPER_SEED").unwrap_or(7);
-    let (dice, simulator) = (SeededRandom::new(seed), world::start(seed).await);
+    let (dice, simulator) = (SeededRandom::new(seed), world::start(seed).await.unwrap());
     for attempt in 0..TRIES {
-        let site = Site::new(&simulator, simulator.token(), super::SETTINGS).expect("a site");
+        let site = Site::new(&simulator, simulator.token(), SETTINGS).expect("a site");
         let first = site.serve().expect("it starts");
         match attempt % 3 {
             // The token is in the data base and not yet in its file.

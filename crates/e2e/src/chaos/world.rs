@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use pve_sim::{Effect, Fault, FaultId, GuestSeed, NodeSeed, Simulator, StorageSeed, TaskDurations};
 
 /// A guest that another installation of Innkeeper has marked as its own.
@@ -15,7 +16,10 @@ pub const INTRUDER: &str = "intruder";
 /// Two hosts with a shared storage, our template, and what belongs to others:
 /// guests (one of them in our range of ids, with the mark of another
 /// installation), a template, and security groups.
-pub async fn start(seed: u64) -> Simulator {
+///
+/// # Errors
+/// When the simulator cannot start.
+pub async fn start(seed: u64) -> anyhow::Result<Simulator> {
     let quick = Duration::from_millis(300);
     let foreign = GuestSeed::new(100_002, "of-another-installation")
         .on("pve2")
@@ -23,7 +27,7 @@ pub async fn start(seed: u64) -> Simulator {
         .option("description", FOREIGN_MARK)
         .option("tags", "innkeeper");
     let busy = GuestSeed::new(501, "somebody-elses-busy").on("pve1").disk("nfs", 1024);
-    Simulator::builder()
+    let started = Simulator::builder()
         .random_seed(seed)
         .stats_interval(Duration::from_secs(1))
         .durations(
@@ -42,8 +46,8 @@ pub async fn start(seed: u64) -> Simulator {
         .firewall_group("web")
         .firewall_group("db")
         .start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
-        .await
-        .expect("the simulator starts")
+        .await;
+    started.context("the simulator does not start")
 }
 
 /// A planned fault, for the report.

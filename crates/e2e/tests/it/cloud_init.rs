@@ -1,6 +1,5 @@
 //! A whole distribution with real cloud-init behind the house: what a user's
 //! document asks for has happened in the guest.
-#![allow(clippy::expect_used)]
 
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -70,6 +69,8 @@ impl Site {
             native: NativeDoor { listen: any },
             metadata: Some(MetadataDoor { listen, url: format!("http://10.0.2.2:{port}/") }),
             providers: vec![cluster.provider(&state)?],
+            expiry: innkeeper::config::ExpiryConfig::default(),
+            visa: None,
         };
         let running = serve::open(&config).await?;
         let token = std::fs::read_to_string(running.state.admin_token())?;
