@@ -71,6 +71,7 @@ fn is_current(binary: &Path) -> bool {
 /// A folder with a configuration for a simulator, and what `serve` keeps in it.
 pub struct Site {
     folder: TempDir,
+    config: &'static str,
     binary: PathBuf,
     native: SocketAddr,
     metadata: SocketAddr,
@@ -117,12 +118,48 @@ impl Site {
             fingerprint = simulator.fingerprint(),
         );
         fs::write(folder.path().join("innkeeper.toml"), config)?;
-        Ok(Self { folder, binary, native, metadata })
+        Ok(Self { folder, config: "innkeeper.toml", binary, native, metadata })
+    }
+
+    /// Writes the environment file of VISA's web provider for this simulator.
+    /// `door` is where the VISA door listens; `more` are more lines.
+    ///
+    /// # Errors
+    /// As for [`Site::new`].
+    pub fn with_environment(
+        simulator: &Simulator,
+        door: SocketAddr,
+        more: &[(&str, &str)],
+    ) -> Result<Self> {
+        let binary = binary()?;
+        let folder = tempfile::Builder::new().prefix("innkeeper-e2e-").tempdir()?;
+        let (user, password) = simulator.token().split_once('=').context("a token is id=secret")?;
+        let (native, metadata) = (free_port()?, free_port()?);
+        let mut text = format!(
+            "INNKEEPER__STATE={state}\nINNKEEPER__NATIVE__LISTEN={native}\n",
+            state = folder.path().join("state").display()
+        );
+        let variables = [
+            ("SERVER_HOST", door.ip().to_string()),
+            ("SERVER_PORT", door.port().to_string()),
+            ("ENDPOINT", format!("{}/api2/json/", simulator.url())),
+            ("USER", user.to_owned()),
+            ("PASSWORD", password.to_owned()),
+            ("FINGERPRINTS", simulator.fingerprint().to_owned()),
+            ("METADATA_SERVER", format!("http://{metadata}/ci/")),
+            ("METADATA_LISTEN", metadata.to_string()),
+        ];
+        let more = more.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        for (name, value) in variables.into_iter().chain(more) {
+            text.push_str(&format!("VISA_WEB_PROVIDER_PROXMOX_{name}={value}\n"));
+        }
+        fs::write(folder.path().join(".env"), text)?;
+        Ok(Self { folder, config: ".env", binary, native, metadata })
     }
 
     /// The configuration file.
     pub fn config(&self) -> PathBuf {
-        self.folder.path().join("innkeeper.toml")
+        self.folder.path().join(self.config)
     }
 
     /// The state folder.

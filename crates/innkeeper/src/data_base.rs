@@ -78,6 +78,20 @@ pub async fn open(
     }
 }
 
+/// Whether there is a data base of this program's schema.
+///
+/// # Errors
+/// When it does not answer, or is newer than this program.
+pub async fn is_there(config: &Config) -> Result<bool> {
+    if config.store.postgres.is_none() {
+        let usual = || config.state.join("innkeeper.db");
+        return Ok(config.store.sqlite.clone().unwrap_or_else(usual).exists());
+    }
+    let state = StateFolder::open(&config.state)?;
+    let Choice::Postgres(settings) = choose(&config.store, &state)? else { return Ok(true) };
+    Ok(Store::missing_in_postgres(*settings).await?.is_empty())
+}
+
 /// Brings the data base to the schema of this program. `serve` does it by itself
 /// on SQLite; on PostgreSQL it refuses an older schema, because other replicas
 /// may be running: stop them first.

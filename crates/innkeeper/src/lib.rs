@@ -12,3 +12,4 @@ pub mod serve;
 pub mod simulate;
 pub mod state;
 pub mod syslog;
+pub mod visa_import;

@@ -10,7 +10,7 @@ use innkeeper::config::Config;
 use innkeeper::config::LogWishes;
 use innkeeper::config::explain::{self, ConfigCommand};
 use innkeeper::syslog::Syslog;
-use innkeeper::{data_base, demo, doctor, manual, serve, simulate};
+use innkeeper::{data_base, demo, doctor, manual, serve, simulate, visa_import};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -51,6 +51,9 @@ enum Command {
     Completions(manual::Completions),
     /// Write the manual pages into a folder
     Manual(manual::Manual),
+    /// Take over what VISA's old provider has
+    #[command(subcommand)]
+    Visa(visa_import::VisaCommand),
     /// Run a simulated Proxmox VE cluster
     PveSim(simulate::Options),
     #[command(flatten)]
@@ -110,6 +113,9 @@ async fn run(arguments: Arguments) -> ExitCode {
         Command::Completions(options) => manual::completions(&options, Arguments::command()),
         Command::Manual(options) => manual::manual(&options, Arguments::command()),
         Command::Store(data_base::StoreCommand::Rekey(options)) => data_base::rekey(&options).await,
+        Command::Visa(visa_import::VisaCommand::Import(options)) => {
+            visa_import::run(&options).await
+        }
         Command::PveSim(options) => simulate::run(&options).await,
         Command::Doctor(options) => match doctor::run(&options).await {
             Ok(code) => return code,

@@ -3,6 +3,7 @@
 use model::{ByteCount, HostId, Mark};
 use provider::{Error, GuestDetails, Rejection};
 use pve::VmId;
+use pve::firewall::Rule;
 use pve::property::Disk;
 use pve::qemu::QemuConfig;
 
@@ -28,12 +29,13 @@ impl Guest {
 }
 
 impl Guest {
-    /// The guest as it stands, for its adoption.
+    /// The guest as it stands with these rules, for its adoption. One without a
+    /// UUID is told from others by our mark alone.
     ///
     /// # Errors
-    /// [`Error::Rejected`] for a template, and for a guest that could not be
-    /// recognised again; [`Error::Busy`] while it is being made.
-    pub fn details(&self) -> Result<GuestDetails, Error> {
+    /// [`Error::Rejected`] for a template; [`Error::Busy`] while it is being
+    /// made.
+    pub fn details(&self, rules: &[Rule]) -> Result<GuestDetails, Error> {
         let (vmid, config) = (self.vmid, &self.config);
         let no = |text: String| Err(Error::rejected(Rejection::Unsupported, text));
         if config.is_template() {
@@ -42,12 +44,18 @@ impl Guest {
         if let Some(lock @ ("clone" | "create")) = config.lock() {
             return Err(Error::Busy(format!("VM {vmid} is locked ({lock})")));
         }
-        let Some(uuid) = uuid(config) else {
-            return no(format!("VM {vmid} has no SMBIOS UUID by which it could be recognised"));
-        };
-        let native = GuestRef::write(vmid, &self.node, Some(&uuid));
-        let mut unmarked = native.clone();
-        unmarked["unmarked"] = true.into();
+        let uuid = uuid(config);
+        let native = GuestRef::write(vmid, &self.node, uuid.as_deref());
+        let mut unmarked = uuid.map(|_| native.clone()).unwrap_or_default();
+        if unmarked.is_object() {
+            unmarked["unmarked"] = true.into();
+        }
+        let mut groups: Vec<String> = Vec::new();
+        for rule in rules.iter().filter(|rule| rule.kind == "group") {
+            if !groups.contains(&rule.action) {
+                groups.push(rule.action.clone());
+            }
+        }
         let disk = root_disk(config).and_then(|(_, disk)| disk.size());
         let disk = disk.map(|size| ByteCount::bytes(size.bytes()));
         let tags = config.tags().into_iter().filter(|tag| *tag != TAG);
@@ -63,6 +71,7 @@ impl Guest {
             description: without_marks(config.description().unwrap_or_default()),
             tags: tags.map(str::to_owned).collect(),
             protected: self.is_protected(),
+            security_groups: groups,
         })
     }
 }

@@ -85,8 +85,8 @@ impl Cluster {
         })
     }
 
-    /// The guest of this reference by its vmid and UUID alone, whatever mark it
-    /// carries; `None` when it is not there.
+    /// The guest of this reference by its vmid and UUID alone (or by having
+    /// none), whatever mark it carries; `None` when it is not there.
     ///
     /// # Errors
     /// As [`Cluster::look`].
@@ -94,7 +94,8 @@ impl Cluster {
         match self.find(reference.vmid, &reference.hints()).await? {
             Place::At(guest) if guest.config.is_template() => Ok(None),
             Place::At(guest) => {
-                let same = guest::is_it(&guest.config, reference.uuid.as_deref());
+                let wanted = reference.uuid.as_deref().map(str::to_ascii_lowercase);
+                let same = guest::uuid(&guest.config) == wanted;
                 Ok(same.then_some(guest))
             }
             Place::Hidden(text) => Err(Error::Unavailable(text)),
@@ -105,7 +106,7 @@ impl Cluster {
     /// See [`provider::Provider::describe`].
     pub async fn describe(&self, vmid: VmId) -> Result<Option<GuestDetails>, Error> {
         match self.find(vmid, &[]).await? {
-            Place::At(guest) => guest.details().map(Some),
+            Place::At(guest) => guest.details(&self.rules(&guest).await?).map(Some),
             Place::Absent => Ok(None),
             Place::Other(text) => Err(Error::rejected(Rejection::Unsupported, text)),
             Place::Hidden(text) => Err(Error::Unavailable(text)),

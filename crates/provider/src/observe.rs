@@ -110,7 +110,8 @@ pub struct GuestDetails {
     /// The reference to it as a guest of ours.
     pub native: Value,
     /// The reference to it as a guest that carries no mark: it is told from
-    /// others by what the hypervisor itself has given it.
+    /// others by what the hypervisor itself has given it; `Null` when it was
+    /// given nothing, so that it can only become ours.
     pub unmarked: Value,
     /// Its name.
     pub name: String,
@@ -128,6 +129,9 @@ pub struct GuestDetails {
     pub tags: BTreeSet<String>,
     /// Whether it is protected against removal.
     pub protected: bool,
+    /// The security groups that its rules name, in their order, whoever made
+    /// them and whether they are switched on.
+    pub security_groups: Vec<String>,
 }
 
 /// A guest that carries a mark.

@@ -27,8 +27,9 @@ pub use read_model::{InstanceFilter, ReadModel};
 pub use store::{AuditEntry, AuditFilter, Event, Quota, Webhook, WebhookProgress};
 pub use use_cases::{
     Accepted, AdoptInstance, Answered, CallCounts, CreateInstance, EditInstance, EventQuery,
-    Figures, HostInfo, LogLine, Looked, NewFlavour, NewSnapshot, NewToken, OperationFilter,
-    OrphanInfo, OrphanReport, PlannedCreate, PowerChange, ProjectInfo, ResizeInstance, TokenInfo,
+    Figures, HostInfo, LogLine, Looked, NewFlavour, NewSnapshot, NewToken, Numbered,
+    OperationFilter, OrphanInfo, OrphanReport, PlannedCreate, PowerChange, ProjectInfo,
+    ResizeInstance, TakeOver, TokenInfo,
 };
 pub use watch::ProviderWatch;
 pub use workflows::{

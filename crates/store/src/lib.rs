@@ -24,6 +24,7 @@ mod seal;
 mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod visa_tables;
 
 pub use change::{Annotation, Change, ImageUpdate, InstanceUpdate, SpecUpdate};
 pub use copy::Copied;
@@ -38,3 +39,4 @@ pub use rows::{
     Token, Usage, UsedKey, Webhook, WebhookProgress,
 };
 pub use store::{Settings, Store};
+pub use visa_tables::{OldFlavour, OldInstance, OldSeed, visa_connector, visa_seeds};

@@ -11,10 +11,10 @@ use model::{Error, HostId, Instance, InstanceState, OperationId, OperationState,
 use provisioner::{EditInstance, PowerChange};
 use serde_json::{Value, json};
 
-use super::Visa;
 use super::create::{object, text};
 use super::error::Failure;
 use super::wire::{Identifier, InstanceAnswer, address};
+use super::{IMAGE_LABEL, Visa};
 
 type Answer = Result<Json<Value>, Failure>;
 
@@ -34,8 +34,9 @@ impl Visa {
             Ok(image) => self.house.image_key(&self.caller, &image),
             Err(_) => id.to_string(),
         };
-        // An adopted guest is made from nothing that we know.
-        let image = row.spec.image.map(key).unwrap_or_default();
+        // One that was taken over may be made from what is gone.
+        let label = || row.spec.labels.get(IMAGE_LABEL).cloned().unwrap_or_default();
+        let image = row.spec.image.map_or_else(label, key);
         Some(InstanceAnswer::new(row, number, image))
     }
 }

@@ -76,6 +76,11 @@ impl Settings {
     }
 }
 
+/// The label of an instance that was taken over with what its image was called.
+pub const IMAGE_LABEL: &str = "visa-image";
+/// The label of one that was taken over with what its flavour was called.
+pub const FLAVOUR_LABEL: &str = "visa-flavour";
+
 /// Requests at the same time; more wait. None is refused for there being many:
 /// VISA takes an instance that it gets no answer about for deleted.
 const REQUESTS: usize = 256;

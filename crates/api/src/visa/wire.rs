@@ -4,6 +4,7 @@
 use model::{ByteCount, Flavour, Image, Instance, InstanceState, OperationKind, PowerState};
 use serde::Serialize;
 
+use super::FLAVOUR_LABEL;
 use super::flavour_id::to_text;
 
 /// An instance, the same in lists and alone.
@@ -39,12 +40,13 @@ struct FaultAnswer {
 impl InstanceAnswer {
     pub(super) fn new(row: &Instance, number: String, image_id: String) -> Self {
         let state = state(row);
+        let label = || row.spec.labels.get(FLAVOUR_LABEL).cloned().unwrap_or_default();
         Self {
             uid: number.parse().unwrap_or_default(),
             id: number,
             name: row.spec.name.clone(),
             state,
-            flavour_id: row.spec.flavour.map(to_text).unwrap_or_default(),
+            flavour_id: row.spec.flavour.map_or_else(label, to_text),
             image_id,
             created_at: row.created_at.to_string(),
             address: address(row),

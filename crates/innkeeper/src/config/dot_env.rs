@@ -24,6 +24,14 @@ impl Variables {
         Ok(Self(all))
     }
 
+    /// Those of a second file's text, with the environment over them. Secrets are
+    /// not looked up in it.
+    pub(super) fn beside(text: &str) -> Result<Self, String> {
+        let mut all = parse(text)?;
+        all.extend(std::env::vars());
+        Ok(Self(all))
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }

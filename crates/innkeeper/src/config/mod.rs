@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 mod check;
 mod dot_env;
 pub mod explain;
+mod old_provider;
 mod read;
 mod secret;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod tests;
 mod visa;
 
 pub use check::ConfigError;
+pub use old_provider::OldTables;
 pub use secret::SecretSource;
 pub use visa::{LogWishes, VisaDoor};
 

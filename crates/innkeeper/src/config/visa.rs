@@ -96,24 +96,24 @@ impl VisaDoor {
 const PREFIX: &str = "VISA_WEB_PROVIDER_PROXMOX_";
 
 /// What cannot be taken over from a variable.
-fn wrong(name: &str, message: impl Into<String>) -> ConfigError {
+pub(super) fn wrong(name: &str, message: impl Into<String>) -> ConfigError {
     ConfigError::Value { field: format!("{PREFIX}{name}"), message: message.into() }
 }
 
 /// The variables with the provider's prefix.
-struct Seed<'a>(&'a Variables);
+pub(super) struct Seed<'a>(pub(super) &'a Variables);
 
 impl Seed<'_> {
     /// One that says something: an empty one is as good as none.
-    fn get(&self, name: &str) -> Option<&str> {
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(&format!("{PREFIX}{name}")).filter(|value| !value.is_empty())
     }
 
-    fn needed(&self, name: &str) -> Result<&str, ConfigError> {
+    pub(super) fn needed(&self, name: &str) -> Result<&str, ConfigError> {
         self.get(name).ok_or_else(|| wrong(name, "expected a value, got none"))
     }
 
-    fn number(&self, name: &str) -> Result<Option<i64>, ConfigError> {
+    pub(super) fn number(&self, name: &str) -> Result<Option<i64>, ConfigError> {
         let parse = |text: &str| {
             text.parse().map_err(|_| wrong(name, format!("expected a whole number, got {text:?}")))
         };
@@ -146,8 +146,8 @@ pub(super) fn table(variables: &Variables) -> Result<Table, ConfigError> {
     if let Some(url) = seed.get("METADATA_SERVER") {
         table.insert("metadata".into(), metadata(&seed, url)?.into());
     }
-    if let Some(host) = seed.get("CONNECTOR_HOST") {
-        table.insert("store".into(), store(&seed, host)?.into());
+    if seed.get("CONNECTOR_HOST").is_some() {
+        table.insert("store".into(), store(&seed)?.into());
     }
     Ok(table)
 }
@@ -233,18 +233,8 @@ fn metadata(seed: &Seed<'_>, url: &str) -> Result<Table, ConfigError> {
     ]))
 }
 
-fn store(seed: &Seed<'_>, host: &str) -> Result<Table, ConfigError> {
-    let bad = |_| wrong("CONNECTOR_HOST", format!("expected a host, got {host:?}"));
-    let port = seed.number("CONNECTOR_PORT")?.unwrap_or(5432);
-    let mut url: Url = format!("postgres://{host}:{port}").parse().map_err(bad)?;
-    let user = seed.needed("CONNECTOR_USERNAME")?;
-    if url.set_username(user).is_err() {
-        return Err(wrong("CONNECTOR_USERNAME", "expected a user's name"));
-    }
-    url.set_path(seed.needed("CONNECTOR_DATABASE")?);
-    if let Some(schema) = seed.get("CONNECTOR_SCHEMA") {
-        url.query_pairs_mut().append_pair("options[search_path]", schema);
-    }
+fn store(seed: &Seed<'_>) -> Result<Table, ConfigError> {
+    let url = super::old_provider::data_base(seed, "CONNECTOR")?;
     let mut store = Table::new();
     store.insert("postgres".into(), url.to_string().into());
     if seed.get("CONNECTOR_PASSWORD").is_some() {

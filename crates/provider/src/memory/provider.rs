@@ -210,6 +210,7 @@ fn details(world: &World, guest: &Guest) -> GuestDetails {
         description: guest.description.clone(),
         tags: guest.tags.clone(),
         protected: guest.protected,
+        security_groups: guest.groups.clone(),
     }
 }
 

@@ -38,12 +38,6 @@ impl House {
         caller: &Caller,
         request: NewFlavour,
     ) -> Result<Flavour, Error> {
-        caller.require(Role::Admin)?;
-        check(&request)?;
-        let taken = self.core.read_model.flavours().iter().any(|row| row.name == request.name);
-        if taken {
-            return Err(Error::AlreadyExists { what: "flavour", id: request.name });
-        }
         let flavour = Flavour {
             id: FlavourId::generate(&*self.core.clock, &*self.core.random),
             name: request.name,
@@ -51,22 +45,7 @@ impl House {
             memory: request.memory,
             disk: request.disk,
         };
-        self.commit_flavour(
-            caller,
-            "flavour.create",
-            flavour.id,
-            Change::PutFlavour(Box::new(flavour.clone())),
-        )
-        .await
-        .map_err(|error| {
-            match error {
-                // Another request was quicker.
-                store::Error::Constraint(_) => {
-                    Error::AlreadyExists { what: "flavour", id: flavour.name.clone() }
-                }
-                other => public(other),
-            }
-        })?;
+        self.take_over_flavour(caller, flavour.clone()).await?;
         Ok(flavour)
     }
 
@@ -79,26 +58,15 @@ impl House {
         if self.core.read_model.flavour(id).is_none() {
             return Err(Error::not_found("flavour", id));
         }
-        self.commit_flavour(caller, "flavour.delete", id, Change::RemoveFlavour(id))
-            .await
-            .map_err(public)
-    }
-
-    async fn commit_flavour(
-        &self,
-        caller: &Caller,
-        action: &str,
-        id: FlavourId,
-        change: Change,
-    ) -> Result<(), store::Error> {
-        let asked = Asked { action, target: &id.to_string(), operation: None };
-        self.commit(caller, asked, vec![change]).await?;
+        let target = id.to_string();
+        let asked = Asked { action: "flavour.delete", target: &target, operation: None };
+        self.commit(caller, asked, vec![Change::RemoveFlavour(id)]).await.map_err(public)?;
         self.caught_up().await;
         Ok(())
     }
 }
 
-fn check(request: &NewFlavour) -> Result<(), Error> {
+pub(super) fn check(request: &Flavour) -> Result<(), Error> {
     use InstanceLimits as Limits;
     let name = &request.name;
     if name.is_empty() || name.chars().count() > 63 || name.chars().any(char::is_control) {

@@ -11,11 +11,11 @@ use engine::{NewWorkflow, WorkflowId};
 use model::{
     ByteCount, Caller, DiskSpec, Error, FlavourId, HostId, Image, ImageId, Instance, InstanceId,
     InstanceSpec, Intent, NicSpec, Operation, OperationId, OperationKind, OperationState,
-    Ownership, Phase, ProjectId, Role, SecretId, Timestamp, check_name,
+    Ownership, Phase, ProjectId, Role, Timestamp, check_name,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
-use store::{Change, Seed, Start};
+use store::{Change, Start};
 
 use super::audit::{Asked, accepted};
 use super::checks::{check_expiry, check_guest, check_spec, spec_of};
@@ -350,28 +350,9 @@ impl House {
             meta_data: request.meta_data.as_ref().map(ExposeSecret::expose_secret),
             ssh_authorized_keys: &request.ssh_authorized_keys,
         });
-        let documents = serde_json::to_string(&documents).map_err(Error::internal)?;
         let mut bytes = [0u8; 32];
         core.random.fill(&mut bytes);
-        let token = URL_SAFE_NO_PAD.encode(bytes);
-        let hash = token_hash(&token);
-        let secret = || SecretId::generate(&*core.clock, &*core.random);
-        let (token_id, documents_id) = (secret(), secret());
-        let put = |id: SecretId, text: String| Change::PutSecret {
-            id,
-            owner: Some(instance.id),
-            value: SecretString::from(text),
-        };
-        Ok(vec![
-            put(token_id, token),
-            put(documents_id, documents),
-            Change::PutSeed(Seed {
-                instance: instance.id,
-                token_hash: hash,
-                token: model::Sealed(token_id),
-                documents: model::Sealed(documents_id),
-            }),
-        ])
+        self.seed_rows(instance.id, &documents, URL_SAFE_NO_PAD.encode(bytes))
     }
 
     pub(super) fn workflow(

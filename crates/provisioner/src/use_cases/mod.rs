@@ -17,6 +17,7 @@ mod operations;
 mod orphans;
 mod power;
 mod projects;
+mod take_over;
 pub(crate) mod tokens;
 mod webhooks;
 
@@ -36,6 +37,7 @@ pub use operations::{LogLine, OperationFilter};
 pub use orphans::{Looked, OrphanInfo, OrphanReport};
 pub use power::PowerChange;
 pub use projects::ProjectInfo;
+pub use take_over::{Numbered, TakeOver};
 pub use tokens::{NewToken, TokenInfo};
 
 /// What a store error means to whoever called.

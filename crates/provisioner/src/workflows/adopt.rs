@@ -98,6 +98,12 @@ impl Adopt {
         })?;
         let replaces = self.replaceable(&guest, input.owned)?;
         let native = if input.owned { &guest.native } else { &guest.unmarked }.clone();
+        if native.is_null() {
+            return Err(StepError::permanent(
+                "nothing but our mark could tell the guest from another: it can only be adopted \
+                 with ownership",
+            ));
+        }
         let view = self.core.read_model.provider_view(&input.provider);
         let power = view.guests.get(&input.guest).map_or(PowerState::Unknown, |seen| seen.power);
         let observed = Observed {
@@ -167,6 +173,7 @@ fn spec_of(instance: Instance, guest: GuestDetails) -> Box<InstanceSpec> {
         description: guest.description,
         tags: guest.tags,
         protected: guest.protected,
+        security_groups: guest.security_groups,
         ..instance.spec
     })
 }

@@ -1,6 +1,7 @@
 //! A VISA server that is served by the real binary over a simulated cluster.
 
 mod client;
+mod import;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
