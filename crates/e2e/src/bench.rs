@@ -274,6 +274,11 @@ impl Bench {
         }
     }
 
+    /// Asks the guests for their addresses.
+    pub async fn ask_addresses(&self) {
+        self.process().observer.ask_addresses().await;
+    }
+
     /// Carries on what is due, and opens the house again when it has died.
     ///
     /// # Errors

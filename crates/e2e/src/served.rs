@@ -27,15 +27,17 @@ const DRAIN: Duration = Duration::from_secs(30 + 30);
 /// One build at a time, however many tests ask.
 static BUILDING: Mutex<()> = Mutex::new(());
 
-/// The `innkeeper` binary of the profile that this test was built with. Built
+/// The `innkeeper` binary of the profile that this program was built with. Built
 /// when it is missing or older than its sources.
 ///
 /// # Errors
 /// When it cannot be built.
 pub fn binary() -> Result<PathBuf> {
     let _building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
-    let test = std::env::current_exe().context("where is this test?")?;
-    let folder = test.ancestors().nth(2).context("a test lies in deps/ of its profile's folder")?;
+    let program = std::env::current_exe().context("where is this program?")?;
+    let folder = program.parent().context("a program lies in its profile's folder")?;
+    // A test lies in deps/ of it.
+    let folder = folder.parent().filter(|_| folder.ends_with("deps")).unwrap_or(folder);
     let path = folder.join("innkeeper");
     if is_current(&path) {
         return Ok(path);

@@ -54,6 +54,9 @@ pub enum SeedAccess {
     /// Over HTTP from the metadata door (cloud-init's NoCloud network source).
     /// The address is a secret and is given to the action when it is applied.
     Http,
+    /// From a medium that is attached to it until it has started for the first
+    /// time. Its bytes are secret and are given to the action when it is applied.
+    Medium,
 }
 
 /// A guest to be made.
@@ -210,6 +213,8 @@ pub enum Intent {
         /// refused.
         online: bool,
     },
+    /// Take away the medium with its seed, which it has read.
+    DropSeed,
 }
 
 impl Intent {
@@ -229,6 +234,7 @@ impl Intent {
             Self::DropSnapshot { .. } => "discard",
             Self::Adopt { .. } => "adopt",
             Self::Release => "release",
+            Self::DropSeed => "drop-seed",
             Self::Migrate { .. } => "migrate",
         }
     }

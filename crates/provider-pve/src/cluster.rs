@@ -157,7 +157,7 @@ impl Cluster {
     }
 
     /// A call that changes something.
-    async fn write<T>(
+    pub async fn write<T>(
         &self,
         call: impl Future<Output = Result<T, pve::Error>>,
     ) -> Result<T, Error> {
@@ -173,7 +173,7 @@ impl Cluster {
     }
 
     /// A call that starts a task on this node.
-    async fn task(
+    pub async fn task(
         &self,
         node: &HostId,
         call: impl Future<Output = Result<Upid, pve::Error>>,
@@ -187,7 +187,7 @@ impl Cluster {
     }
 }
 
-fn handle(node: &HostId, upid: &Upid) -> Handle {
+pub(crate) fn handle(node: &HostId, upid: &Upid) -> Handle {
     Handle { host: node.clone(), reference: upid.to_string() }
 }
 

@@ -6,10 +6,11 @@
 //!
 //! | intent | actions (reversible in italics) |
 //! |---|---|
-//! | create | *clone*, *configure*, *grow*, *firewall*, *edit*, *start* |
+//! | create | *seed* (the medium), *clone*, *configure*, *grow*, *firewall*, *edit*, *start* |
 //! | start, stop, shutdown | one of the same name |
 //! | reboot | *note* (the QEMU process), reboot |
-//! | destroy | stop, destroy |
+//! | destroy | stop, destroy, unseed |
+//! | drop-seed | eject, unseed |
 //! | resize | *resize*, grow |
 //! | edit | edit |
 //! | snapshot | *snapshot* |
@@ -29,6 +30,7 @@ mod errors;
 mod groups;
 mod guest;
 mod images;
+mod media;
 mod native;
 mod observe;
 mod ownership;
@@ -40,7 +42,7 @@ mod tasks;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use model::{Address, Clock, HostId, InstallationId, Intent, Mark};
+use model::{Address, Clock, HostId, InstallationId, Intent, Mark, SeedAccess};
 use provider::{
     Action, ActionContext, Applied, Batch, Destinations, Error, Existence, Facts, GuestDetails,
     Handle, HandleState, IdRequest, Orphan, Plan, Probe, Provider, ReservedId, Undone,
@@ -98,6 +100,17 @@ impl ProxmoxProvider {
 impl Provider for ProxmoxProvider {
     fn kind(&self) -> &'static str {
         plan::KIND
+    }
+
+    fn seed_access(&self) -> SeedAccess {
+        match self.cluster.settings.seed_storage {
+            Some(_) => SeedAccess::Medium,
+            None => SeedAccess::Http,
+        }
+    }
+
+    fn has_seed_medium(&self, native: &Value) -> bool {
+        GuestRef::read(native).is_ok_and(|guest| guest.seed.is_some())
     }
 
     fn ids_needed(&self, intent: &Intent, facts: &Facts) -> Result<Vec<IdRequest>, Error> {

@@ -6,6 +6,8 @@ use pve::VmId;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
+use crate::actions::seed::SeedRef;
+
 /// The reference to a guest: `{"vmid":100000,"node":"pve1","uuid":"…"}`.
 ///
 /// The house merges the outputs of actions into it, so that other members may
@@ -31,6 +33,9 @@ pub(crate) struct GuestRef {
     /// UUID alone tells it from others.
     #[serde(default)]
     pub unmarked: bool,
+    /// The medium with its seed, until it has read it.
+    #[serde(default)]
+    pub seed: Option<SeedRef>,
 }
 
 impl GuestRef {

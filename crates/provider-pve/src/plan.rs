@@ -8,6 +8,7 @@ use pve::VmId;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::actions::seed::{self, SeedRef};
 use crate::actions::{
     clone, configure, destroy, edit, firewall, grow, mark, migrate, reboot, resize, rollback,
     shutdown, snapshot, start, stop,
@@ -85,19 +86,16 @@ impl Settings {
                     on(reboot::NAME, false, payload_of(&payload)?, *timeout),
                 ]
             }
-            Intent::Destroy => {
-                let before_removal = stop::Stop { before_removal: true };
-                vec![
-                    on(stop::NAME, false, payload_of(&before_removal)?, none),
-                    on(destroy::NAME, false, json!({}), none),
-                ]
-            }
+            Intent::Destroy => self.destroy(&guest, host)?,
             Intent::Adopt { replaces } => {
                 let tagged = facts.guest.as_ref().is_some_and(|seen| seen.labelled);
                 let payload = mark::Adopt { replaces: *replaces, tagged };
                 vec![on(mark::MARK, true, payload_of(&payload)?, none)]
             }
-            Intent::Release => vec![on(mark::UNMARK, false, json!({}), none)],
+            Intent::Release => {
+                let unmark = on(mark::UNMARK, false, json!({}), none);
+                self.drop_seed(&guest, host)?.into_iter().chain([unmark]).collect()
+            }
             Intent::DestroyGently { timeout } => {
                 let payload = shutdown::Shutdown {
                     timeout_s: seconds(*timeout),
@@ -108,9 +106,57 @@ impl Settings {
                 actions.extend(self.plan(&Intent::Destroy, facts, ids)?.actions);
                 actions
             }
+            Intent::DropSeed => self.drop_seed(&guest, host)?,
             other => self.changes(other, host)?,
         };
         Ok(Plan { provider: KIND.to_owned(), reference: Value::Null, actions })
+    }
+
+    /// Removes the guest, and the medium with its seed if it still has one.
+    fn destroy(&self, guest: &GuestRef, host: &HostId) -> Result<Vec<Action>, Error> {
+        let none = Duration::ZERO;
+        let payload = payload_of(&stop::Stop { before_removal: true })?;
+        let mut actions = vec![
+            self.action(stop::NAME, host, false, payload, none),
+            self.action(destroy::NAME, host, false, json!({}), none),
+        ];
+        actions.extend(self.unseed(guest)?);
+        Ok(actions)
+    }
+
+    /// Removes the medium with the guest's seed, if it still has one.
+    fn unseed(&self, guest: &GuestRef) -> Result<Option<Action>, Error> {
+        let Some(medium) = guest.seed.clone() else { return Ok(None) };
+        let node = medium.node.clone();
+        let payload = payload_of(&seed::Unseed { medium })?;
+        Ok(Some(self.action(seed::UNSEED, &node, false, payload, Duration::ZERO)))
+    }
+
+    /// Takes the medium out of a guest that has read it, and removes it.
+    fn drop_seed(&self, guest: &GuestRef, host: &HostId) -> Result<Vec<Action>, Error> {
+        let Some(medium) = guest.seed.clone() else { return Ok(Vec::new()) };
+        let payload = payload_of(&seed::Eject { medium })?;
+        let mut actions = vec![self.action(seed::EJECT, host, false, payload, Duration::ZERO)];
+        actions.extend(self.unseed(guest)?);
+        Ok(actions)
+    }
+
+    /// The medium that a new guest's seed comes on.
+    fn medium(
+        &self,
+        intent: &CreateIntent,
+        facts: &Facts,
+        vmid: VmId,
+    ) -> Result<Option<(SeedRef, configure::Medium)>, Error> {
+        if intent.seed != SeedAccess::Medium {
+            return Ok(None);
+        }
+        let (Some(storage), Some(mark)) = (&self.seed_storage, facts.mark) else {
+            return Err(Error::invalid("seed_storage: there is no storage for seeds"));
+        };
+        let medium = SeedRef::new(&intent.host, storage, vmid, mark.attempt);
+        let volume = medium.volume();
+        Ok(Some((medium, configure::Medium { volume, instance: mark.instance })))
     }
 
     /// The actions that change a guest which stays.
@@ -194,7 +240,8 @@ impl Settings {
         };
         let vmid = native::vmid(id.value)?;
         let clone = self.clone_payload(intent, &template, &image.name, vmid)?;
-        let reference = json!({
+        let (medium, inserted) = self.medium(intent, facts, vmid)?.unzip();
+        let mut reference = json!({
             "vmid": vmid,
             "node": intent.host,
             "source": template.vmid,
@@ -202,8 +249,16 @@ impl Settings {
         });
         let host = &intent.host;
         let none = Duration::ZERO;
-        let mut actions = vec![self.clone_action(&clone)?];
-        let configure = payload_of(&self.configure_payload(intent)?)?;
+        let mut actions = Vec::new();
+        if let Some(medium) = medium {
+            // Before the guest, so that it is taken back after the guest.
+            reference["seed"] = payload_of(&medium)?;
+            let payload = payload_of(&seed::Upload { medium })?;
+            actions.push(self.action(seed::NAME, host, true, payload, none));
+        }
+        actions.push(self.clone_action(&clone)?);
+        let configure = self.configure_payload(intent)?;
+        let configure = payload_of(&configure::Configure { medium: inserted, ..configure })?;
         actions.push(self.action(configure::NAME, host, true, configure, none));
         if let Some(size) = intent.root_disk {
             let payload = payload_of(&grow_payload(size, image.size)?)?;
@@ -282,6 +337,7 @@ impl Settings {
             agent: self.agent,
             seed: intent.seed == SeedAccess::Http,
             nics,
+            medium: None,
         })
     }
 

@@ -126,6 +126,10 @@ pub struct Settings {
     /// The pool that guests are put into.
     #[serde(default)]
     pub pool: Option<String>,
+    /// The storage (with content `iso`) that seeds are put on as media, for guests
+    /// that cannot reach the metadata door; unset, guests ask that door.
+    #[serde(default)]
+    pub seed_storage: Option<String>,
     /// Whether the guest agent is switched on in every guest. When not, it is
     /// left as the template has it.
     #[serde(default = "default_agent")]
@@ -171,6 +175,7 @@ impl Settings {
             clone_storage: None,
             bridge: default_bridge(),
             pool: None,
+            seed_storage: None,
             agent: default_agent(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),

@@ -11,8 +11,10 @@ pub mod memory;
 mod observe;
 mod plan;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use model::{Address, HostId, Image, Intent, Mark, Timestamp};
+use model::{Address, HostId, Image, Intent, Mark, SeedAccess, Timestamp};
 use secrecy::SecretString;
 use serde_json::Value;
 
@@ -39,6 +41,17 @@ pub struct Facts {
     pub mark: Option<Mark>,
 }
 
+/// The bytes of a medium with a guest's seed. The same seed always gives the
+/// same bytes. They may hold secrets: they never print.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SeedMedium(pub Arc<[u8]>);
+
+impl std::fmt::Debug for SeedMedium {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SeedMedium({} bytes)", self.0.len())
+    }
+}
+
 /// What an action may use besides its own payload.
 #[derive(Clone, Debug)]
 pub struct ActionContext {
@@ -49,6 +62,8 @@ pub struct ActionContext {
     pub native: Value,
     /// The address of the guest's seed, when the intent asked for one.
     pub seed_url: Option<SecretString>,
+    /// The medium with the guest's seed, where the provider attaches one.
+    pub seed_medium: Option<SeedMedium>,
     /// An earlier try of this action was sent at this time, by this process or
     /// another, and whether it had an effect is not known.
     pub in_doubt_since: Option<Timestamp>,
@@ -131,6 +146,16 @@ pub enum HandleState {
 pub trait Provider: Send + Sync + 'static {
     /// The kind, for example `proxmox`.
     fn kind(&self) -> &'static str;
+
+    /// How guests get at their seeds here, where they get one.
+    fn seed_access(&self) -> SeedAccess {
+        SeedAccess::Http
+    }
+
+    /// Whether a medium with its seed is attached to the guest of this reference.
+    fn has_seed_medium(&self, _native: &Value) -> bool {
+        false
+    }
 
     /// The ids that the plan for this intent will need.
     ///

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use engine::StepError;
 use model::{
-    Clock, HostId, InstallationId, Instance, InstanceId, Mark, ProviderId, Random, Timestamp,
+    Clock, HostId, InstallationId, Instance, InstanceId, Mark, ProviderId, Random, SeedAccess,
+    Timestamp,
 };
-use provider::{Facts, Provider};
+use provider::{Facts, Provider, SeedMedium};
 use secrecy::{ExposeSecret, SecretString};
 use store::Store;
 use tokio_util::sync::CancellationToken;
 
+use crate::guest::{SeedDocuments, render_medium};
 use crate::placement::Placing;
 use crate::read_model::ReadModel;
 use crate::use_cases::audit::Refusals;
@@ -23,7 +25,8 @@ use crate::use_cases::tokens::VerifiedTokens;
 #[derive(Clone, Debug)]
 pub struct HouseSettings {
     /// Where guests reach the metadata door, for example
-    /// `http://10.0.2.2:8008/`; ends with a slash. `None`: guests get no seed.
+    /// `http://10.0.2.2:8008/`; ends with a slash. `None`: guests get no seed,
+    /// unless their provider attaches it as a medium.
     pub metadata_url: Option<String>,
     /// How long before an instance expires people are warned.
     pub expiry_warning: Duration,
@@ -103,8 +106,26 @@ impl Core {
         &self.providers
     }
 
-    pub(crate) fn serves_seeds(&self) -> bool {
-        self.settings.metadata_url.is_some()
+    /// How guests of this provider get at their seeds, if they get any.
+    pub(crate) fn seed_access(&self, provider: &ProviderId) -> SeedAccess {
+        match self.providers.get(provider).map(|provider| provider.seed_access()) {
+            Some(SeedAccess::Medium) => SeedAccess::Medium,
+            _ if self.settings.metadata_url.is_some() => SeedAccess::Http,
+            _ => SeedAccess::None,
+        }
+    }
+
+    /// The medium with an instance's seed, for the action that puts it on a
+    /// storage.
+    pub(crate) async fn seed_medium(
+        &self,
+        instance: InstanceId,
+    ) -> Result<Option<SeedMedium>, store::Error> {
+        let Some(seed) = self.store.seed(instance).await? else { return Ok(None) };
+        let documents = self.store.secret(seed.documents).await?;
+        let documents: SeedDocuments = serde_json::from_str(documents.expose_secret())
+            .map_err(|_| store::Error::Corrupt("the documents of a seed".to_owned()))?;
+        Ok(render_medium(&documents).map(|bytes| SeedMedium(bytes.into())))
     }
 
     /// What planning knows about an instance: rows and the last look, no call.

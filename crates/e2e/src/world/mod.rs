@@ -14,7 +14,7 @@ use provider::Provider;
 use serde_json::Value;
 
 pub use memory::MemoryWorld;
-pub use proxmox::ProxmoxWorld;
+pub use proxmox::{MediaWorld, ProxmoxWorld};
 
 /// Which call of an action goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,11 +18,24 @@ use std::sync::{Mutex, PoisonError};
 
 use super::{At, Trouble, What, World};
 
+/// As [`ProxmoxWorld`], with seeds on media.
+pub struct MediaWorld;
+
+impl MediaWorld {
+    /// As [`ProxmoxWorld::make`].
+    pub fn make(clock: &ManualClock) -> BoxFuture<'static, Arc<dyn World>> {
+        let clock = clock.clone();
+        Box::pin(async move { Arc::new(ProxmoxWorld::start(&clock, true).await) as Arc<dyn World> })
+    }
+}
+
 /// The simulator and the faults that were planned in it.
 pub struct ProxmoxWorld {
     /// The simulator.
     pub simulator: Simulator,
     clock: ManualClock,
+    /// Whether seeds come on media.
+    media: bool,
     planned: Mutex<Vec<FaultId>>,
     struck: AtomicU32,
 }
@@ -35,33 +48,35 @@ impl ProxmoxWorld {
     /// When the simulator cannot start: a test cannot go on without it.
     pub fn make(clock: &ManualClock) -> BoxFuture<'static, Arc<dyn World>> {
         let clock = clock.clone();
-        Box::pin(async move {
-            let now = Duration::from_millis(u64::try_from(clock.now().as_millis()).unwrap_or(0));
-            let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-            let started = Simulator::builder()
-                .clock(Arc::new(pve_sim::ManualClock::at(now)))
-                .stats_interval(Duration::ZERO)
-                .node(NodeSeed::new("pve1"))
-                .node(NodeSeed::new("pve2"))
-                .storage(StorageSeed::new("nfs", "nfs"))
-                .template(GuestSeed::new(9000, "debian").on("pve1").disk("nfs", 2048))
-                .guest(GuestSeed::new(500, "somebody-elses").on("pve2").disk("nfs", 2048))
-                .firewall_group("web")
-                .firewall_group("db")
-                .start(any)
-                .await;
-            let simulator = match started {
-                Ok(simulator) => simulator,
-                Err(error) => panic!("the simulator does not start: {error}"),
-            };
-            let world: Arc<dyn World> = Arc::new(Self {
-                simulator,
-                clock,
-                planned: Mutex::default(),
-                struck: AtomicU32::new(0),
-            });
-            world
-        })
+        Box::pin(async move { Arc::new(Self::start(&clock, false).await) as Arc<dyn World> })
+    }
+
+    async fn start(clock: &ManualClock, media: bool) -> Self {
+        let now = Duration::from_millis(u64::try_from(clock.now().as_millis()).unwrap_or(0));
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let started = Simulator::builder()
+            .clock(Arc::new(pve_sim::ManualClock::at(now)))
+            .stats_interval(Duration::ZERO)
+            .node(NodeSeed::new("pve1"))
+            .node(NodeSeed::new("pve2"))
+            .storage(StorageSeed::new("nfs", "nfs"))
+            .template(GuestSeed::new(9000, "debian").on("pve1").disk("nfs", 2048))
+            .guest(GuestSeed::new(500, "somebody-elses").on("pve2").disk("nfs", 2048))
+            .firewall_group("web")
+            .firewall_group("db")
+            .start(any)
+            .await;
+        let simulator = match started {
+            Ok(simulator) => simulator,
+            Err(error) => panic!("the simulator does not start: {error}"),
+        };
+        Self {
+            simulator,
+            clock: clock.clone(),
+            media,
+            planned: Mutex::default(),
+            struck: AtomicU32::new(0),
+        }
     }
 
     fn client(&self) -> anyhow::Result<pve::Client> {
@@ -83,6 +98,9 @@ fn call_of(action: &str) -> Option<(&'static str, &'static str)> {
     Some(match action {
         "clone" => ("POST", "/nodes/*/qemu/*/clone"),
         "configure" | "resize" | "edit" | "mark" | "unmark" => ("PUT", "/nodes/*/qemu/*/config"),
+        "eject" => ("PUT", "/nodes/*/qemu/*/config"),
+        "seed" => ("POST", "/nodes/*/storage/*/upload"),
+        "unseed" => ("DELETE", "/nodes/*/storage/*/content/*"),
         "snapshot" => ("POST", "/nodes/*/qemu/*/snapshot"),
         "rollback" => ("POST", "/nodes/*/qemu/*/snapshot/*/rollback"),
         "discard" => ("DELETE", "/nodes/*/qemu/*/snapshot/*"),
@@ -100,7 +118,7 @@ fn call_of(action: &str) -> Option<(&'static str, &'static str)> {
 
 /// Whether the call answers with a task.
 fn has_task(action: &str) -> bool {
-    !matches!(action, "configure" | "firewall" | "resize" | "edit" | "mark" | "unmark")
+    !matches!(action, "configure" | "firewall" | "resize" | "edit" | "eject" | "mark" | "unmark")
 }
 
 fn effect(action: &str, what: What) -> Option<Effect> {
@@ -132,7 +150,8 @@ impl World for ProxmoxWorld {
 
     fn provider(&self, _process: &str, installation: InstallationId) -> Arc<dyn Provider> {
         #[allow(clippy::expect_used, reason = "a constant that is a valid name")]
-        let settings = Settings::new("lab".parse().expect("lab is a name"));
+        let mut settings = Settings::new("lab".parse().expect("lab is a name"));
+        settings.seed_storage = self.media.then(|| "nfs".to_owned());
         match self.client() {
             Ok(client) => {
                 let clock = Arc::new(self.clock.clone());
@@ -164,6 +183,7 @@ impl World for ProxmoxWorld {
             At::Apply => call_of(&trouble.action),
             At::Undo if trouble.action == "clone" => call_of("destroy"),
             At::Undo if trouble.action == "snapshot" => call_of("discard"),
+            At::Undo if trouble.action == "seed" => call_of("unseed"),
             At::Undo if trouble.action == "mark" => call_of("unmark"),
             At::Probe => Some(("GET", "/nodes/*/qemu/*/config")),
             At::Undo => None,

@@ -4,6 +4,7 @@
 //! of what was read. Sending it twice does no harm.
 
 use async_trait::async_trait;
+use model::InstanceId;
 use provider::{ActionContext, Applied, Error, Probe};
 use pve::property::{Agent, Nic, PropertyError};
 use pve::qemu::{ConfigChange, QemuConfig};
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::resize::Size;
+use super::seed;
 use super::{Carry, ours};
 use crate::cluster::Cluster;
 use crate::guest::is_protected;
@@ -36,6 +38,19 @@ pub(crate) struct Configure {
     pub seed: bool,
     /// The interfaces in order; empty keeps the template's.
     pub nics: Vec<NicPayload>,
+    /// The medium with its seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub medium: Option<Medium>,
+}
+
+/// A medium with a seed.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Medium {
+    /// Its volume id.
+    pub volume: String,
+    /// The instance. The guest is told it also beside the medium: cloud-init
+    /// takes a guest whose medium is gone for the same one only by that.
+    pub instance: InstanceId,
 }
 
 /// One interface.
@@ -90,6 +105,11 @@ impl Configure {
             change = change.set("agent", agent);
         }
         change = self.nics(config, change)?;
+        if let Some(medium) = &self.medium
+            && let Some((drive, disk)) = seed::insert(config, &medium.volume)?
+        {
+            change = change.set(&drive, disk);
+        }
         match self.smbios(config, seed_url)? {
             Some(smbios) => Ok(change.secret("smbios1", smbios)),
             None => Ok(change),
@@ -146,13 +166,14 @@ impl Configure {
         config: &QemuConfig,
         seed_url: Option<&SecretString>,
     ) -> Result<Option<SecretString>, Error> {
-        if !self.seed {
-            return Ok(None);
-        }
-        let Some(url) = seed_url else {
-            return Err(Error::invalid("the address of the guest's seed is missing"));
+        let serial = match (&self.medium, seed_url) {
+            (Some(medium), _) => format!("ds=nocloud;i={}", medium.instance),
+            (None, _) if !self.seed => return Ok(None),
+            (None, Some(url)) => format!("ds=nocloud-net;s={}", url.expose_secret()),
+            (None, None) => {
+                return Err(Error::invalid("the address of the guest's seed is missing"));
+            }
         };
-        let serial = format!("ds=nocloud-net;s={}", url.expose_secret());
         let Some(mut smbios) = config.smbios1() else {
             return Err(Error::Malformed("the guest has no SMBIOS strings".to_owned()));
         };
@@ -177,7 +198,8 @@ mod tests {
     use crate::guest::tests::config;
 
     fn wanted() -> Configure {
-        Configure { cores: 2, memory_mib: 2048, agent: true, seed: false, nics: Vec::new() }
+        let (nics, medium) = (Vec::new(), None);
+        Configure { cores: 2, memory_mib: 2048, agent: true, seed: false, nics, medium }
     }
 
     fn nic(bridge: Option<&str>) -> NicPayload {

@@ -12,6 +12,7 @@ pub(crate) mod migrate;
 pub(crate) mod reboot;
 pub(crate) mod resize;
 pub(crate) mod rollback;
+pub(crate) mod seed;
 pub(crate) mod shutdown;
 pub(crate) mod snapshot;
 pub(crate) mod start;
@@ -76,6 +77,9 @@ pub(crate) fn load(action: &Action) -> Result<Box<dyn Carry>, Error> {
         (rollback::NAME, 1) => read::<rollback::Rollback>(action),
         (mark::MARK, 1) => read::<mark::Adopt>(action),
         (mark::UNMARK, 1) => read::<mark::Release>(action),
+        (seed::NAME, 1) => read::<seed::Upload>(action),
+        (seed::EJECT, 1) => read::<seed::Eject>(action),
+        (seed::UNSEED, 1) => read::<seed::Unseed>(action),
         (migrate::NAME, 1) => read::<migrate::Migrate>(action),
         (name, version) => Err(Error::rejected(
             Rejection::Unsupported,

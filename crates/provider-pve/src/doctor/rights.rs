@@ -100,13 +100,19 @@ fn needs(cluster: &Cluster, release: u32, images: &[ImageView]) -> Vec<Need> {
         need("prove that a guest is gone", vec!["/".to_owned()], vec!["Sys.Audit"]),
         need("see the hosts", vec!["/nodes".to_owned()], vec!["Sys.Audit"]),
         need("make, change and remove guests", guests.clone(), GUESTS.to_vec()),
-        need("learn the addresses of guests", guests, vec![agent]),
+        need("learn the addresses of guests", guests.clone(), vec![agent]),
         need(
             "attach guests to the network",
             vec![format!("/sdn/zones/localnetwork/{}", settings.bridge)],
             vec!["SDN.Use"],
         ),
     ];
+    if let Some(storage) = &settings.seed_storage {
+        let path = format!("/storage/{storage}");
+        let rights = vec!["Datastore.Allocate", "Datastore.AllocateTemplate", "Datastore.Audit"];
+        needs.push(need("keep media with seeds", vec![path], rights));
+        needs.push(need("put media into guests", guests.clone(), vec!["VM.Config.CDROM"]));
+    }
     if let Some(pool) = pool {
         needs.push(need("put guests into the pool", vec![pool], vec!["Pool.Audit", "VM.Allocate"]));
     }

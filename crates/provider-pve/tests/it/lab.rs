@@ -246,6 +246,7 @@ impl Made {
             mark: self.mark,
             native: self.native.clone(),
             seed_url: Some("http://192.0.2.1/seed/0123456789/".into()),
+            seed_medium: None,
             in_doubt_since: None,
         }
     }

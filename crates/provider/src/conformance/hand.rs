@@ -65,6 +65,7 @@ impl Made {
             native: self.native.clone(),
             seed_url: (self.intent.seed == SeedAccess::Http)
                 .then(|| SecretString::from("http://192.0.2.1/seed/0123456789/")),
+            seed_medium: None,
             in_doubt_since: None,
         }
     }

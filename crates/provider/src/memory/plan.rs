@@ -108,6 +108,10 @@ impl Planner<'_> {
             }
             Intent::Adopt { replaces } => vec![(Act::Mark { replaces: *replaces }, true)],
             Intent::Release => vec![(Act::Unmark {}, false)],
+            Intent::DropSeed => {
+                let text = "guests have no media here".to_owned();
+                return Err(Error::rejected(Rejection::Unsupported, text));
+            }
         };
         self.assemble(acts, &host, Value::Null)
     }

@@ -1,5 +1,6 @@
 //! What guests are given: pure renders of seeds.
 
+mod iso;
 mod nocloud;
 
-pub use nocloud::{SeedDocuments, SeedRequest, quoted, render_nocloud};
+pub use nocloud::{SeedDocuments, SeedRequest, quoted, render_medium, render_nocloud};

@@ -3,6 +3,8 @@
 use model::InstanceId;
 use serde::{Deserialize, Serialize};
 
+use super::iso::{IsoFile, render_iso};
+
 /// The documents of one seed. They may hold secrets: sealed at rest, never
 /// logged.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +68,21 @@ pub fn render_nocloud(request: &SeedRequest<'_>) -> SeedDocuments {
     };
     let network_config = request.network_config.map(str::to_owned);
     SeedDocuments { user_data, meta_data, vendor_data: String::new(), network_config }
+}
+
+/// The documents as cloud-init finds them on a medium: files of an ISO image
+/// with the label `cidata`. `None` when the image would be too large.
+pub fn render_medium(documents: &SeedDocuments) -> Option<Vec<u8>> {
+    let file = |name, short, content| IsoFile { name, short, content };
+    let mut files = vec![
+        file("meta-data", "METADATA", documents.meta_data.as_bytes()),
+        file("user-data", "USERDATA", documents.user_data.as_bytes()),
+        file("vendor-data", "VENDORDA", documents.vendor_data.as_bytes()),
+    ];
+    if let Some(network) = &documents.network_config {
+        files.push(file("network-config", "NETWORKC", network.as_bytes()));
+    }
+    render_iso("cidata", &files)
 }
 
 /// A text as a JSON string, which every YAML reader of any version takes as a

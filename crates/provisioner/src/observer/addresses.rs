@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
-use model::{Instance, Phase, PowerState};
+use model::{Address, Instance, InstanceId, Phase, PowerState};
 use store::{Change, InstanceUpdate};
 
 use super::Observer;
@@ -63,8 +63,14 @@ impl Observer {
     }
 
     async fn ask_and_write(&self, row: Arc<Instance>) {
-        let id = row.id;
-        let Some(change) = self.ask(row).await else { return };
+        let Some(addresses) = self.ask(&row).await else { return };
+        if let Some(change) = difference(&row, addresses) {
+            self.write_addresses(row.id, change).await;
+        }
+        self.has_booted(&row).await;
+    }
+
+    async fn write_addresses(&self, id: InstanceId, change: Change) {
         let written = self.core.store.commit(vec![change]).await;
         if let Err(error) = written {
             tracing::warn!(%error, "cannot write down addresses; asking again later");
@@ -75,7 +81,8 @@ impl Observer {
         }
     }
 
-    async fn ask(&self, instance: Arc<Instance>) -> Option<Change> {
+    /// What the guest tells, if it tells an address.
+    async fn ask(&self, instance: &Instance) -> Option<Vec<Address>> {
         let asked = self.provider()?.addresses(&instance.native);
         let answer = match tokio::time::timeout(PATIENCE, asked).await {
             Ok(Ok(answer)) => answer.filter(|addresses| !addresses.is_empty()),
@@ -95,16 +102,20 @@ impl Observer {
         };
         memory.asked.insert(instance.id, Asked { next: now + pause, pause });
         drop(memory);
-        let addresses = answer?;
-        let seen = instance.observed.as_ref()?;
-        if seen.addresses == addresses {
-            return None;
-        }
-        let update = InstanceUpdate {
-            addresses: Some(addresses),
-            if_sequence: Some(instance.sequence),
-            ..InstanceUpdate::default()
-        };
-        Some(Change::UpdateInstance { id: instance.id, update: Box::new(update) })
+        answer
     }
+}
+
+/// What to write down of what a guest has told.
+fn difference(instance: &Instance, addresses: Vec<Address>) -> Option<Change> {
+    let seen = instance.observed.as_ref()?;
+    if seen.addresses == addresses {
+        return None;
+    }
+    let update = InstanceUpdate {
+        addresses: Some(addresses),
+        if_sequence: Some(instance.sequence),
+        ..InstanceUpdate::default()
+    };
+    Some(Change::UpdateInstance { id: instance.id, update: Box::new(update) })
 }

@@ -6,6 +6,7 @@
 mod addresses;
 mod guests;
 mod images;
+mod seeds;
 mod strangers;
 
 use std::collections::{BTreeMap, BTreeSet};

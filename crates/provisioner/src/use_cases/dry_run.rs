@@ -90,7 +90,8 @@ impl House {
         let provider = core.provider(&instance.provider).map_err(|error| error.to_string())?;
         let (installation, attempt) = (core.installation, instance.attempt);
         let mark = Mark { installation, instance: instance.id, attempt };
-        let intent = create_intent(instance, host, instance.spec.start, core.serves_seeds());
+        let seed = core.seed_access(&instance.provider);
+        let intent = create_intent(instance, host, instance.spec.start, seed);
         let intent = intent.map_err(|error| error.to_string())?;
         let facts = core.facts(instance, Some(host), mark);
         let requests = provider.ids_needed(&intent, &facts).map_err(|error| error.to_string())?;

@@ -11,7 +11,7 @@ use engine::{NewWorkflow, WorkflowId};
 use model::{
     ByteCount, Caller, DiskSpec, Error, FlavourId, HostId, Image, ImageId, Instance, InstanceId,
     InstanceSpec, Intent, NicSpec, Operation, OperationId, OperationKind, OperationState,
-    Ownership, Phase, ProjectId, Role, Timestamp, check_name,
+    Ownership, Phase, ProjectId, Role, SeedAccess, Timestamp, check_name,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
@@ -127,7 +127,7 @@ impl House {
             Change::InsertInstance(Box::new(instance.clone())),
             Change::CheckQuota { id, intent: None },
         ];
-        if core.serves_seeds() {
+        if core.seed_access(&image.provider) != SeedAccess::None {
             changes.extend(self.seed_changes(&instance, &request)?);
         }
         changes.extend(names_and_notes(caller, id, &request));

@@ -3,7 +3,7 @@
 use engine::{
     Applied, History, Limit, Mode, Probed, Retry, StepContext, StepDef, StepError, Undone, Wait,
 };
-use model::{InstanceId, Mark, ProviderId};
+use model::{InstanceId, Mark, ProviderId, SeedAccess};
 use provider::{Action, ActionContext, Handle, Plan, Probe};
 use secrecy::SecretString;
 use serde_json::Value;
@@ -122,10 +122,17 @@ async fn context(
         Some(instance) => core.seed_url(instance).await.map_err(super::store_error)?,
         None => None,
     };
+    let seed_medium = match (subject.instance, core.seed_access(&subject.provider)) {
+        (Some(instance), SeedAccess::Medium) => {
+            core.seed_medium(instance).await.map_err(super::store_error)?
+        }
+        _ => None,
+    };
     Ok(ActionContext {
         mark: subject.mark,
         native,
         seed_url,
+        seed_medium,
         in_doubt_since: context.in_doubt_since,
     })
 }

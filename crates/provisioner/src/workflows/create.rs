@@ -96,7 +96,8 @@ impl Create {
         let placed = Self::placed(context.history)?;
         let instance = row(&self.core, input.instance).await?;
         let provider = self.core.provider(&input.provider)?;
-        let intent = intent(&instance, &placed.host, input.power_on, self.core.serves_seeds())?;
+        let seed = self.core.seed_access(&input.provider);
+        let intent = intent(&instance, &placed.host, input.power_on, seed)?;
         let mark = mark_of(&self.core, input.instance, placed.attempt);
         let facts = self.core.facts(&instance, Some(&placed.host), mark);
         let requests = provider.ids_needed(&intent, &facts).map_err(actions::step_error)?;
@@ -145,7 +146,7 @@ pub(crate) fn intent(
     instance: &Instance,
     host: &HostId,
     power_on: bool,
-    serves_seeds: bool,
+    seed: SeedAccess,
 ) -> Result<Intent, StepError> {
     let spec = &instance.spec;
     let image = spec.image.ok_or_else(|| StepError::permanent("it has no image"))?;
@@ -158,7 +159,7 @@ pub(crate) fn intent(
         root_disk: spec.disks.first().map(|disk| disk.size),
         nics: spec.nics.clone(),
         security_groups: spec.security_groups.clone(),
-        seed: if serves_seeds { SeedAccess::Http } else { SeedAccess::None },
+        seed,
         power_on,
         about: about(spec),
     })))

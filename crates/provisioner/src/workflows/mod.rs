@@ -126,7 +126,7 @@ pub fn operation_kind(intent: &Intent) -> OperationKind {
         Intent::Reboot { .. } => OperationKind::Reboot,
         Intent::Destroy | Intent::DestroyGently { .. } => OperationKind::Delete,
         Intent::Resize(_) => OperationKind::Resize,
-        Intent::Edit(_) => OperationKind::Edit,
+        Intent::Edit(_) | Intent::DropSeed => OperationKind::Edit,
         Intent::TakeSnapshot { .. } => OperationKind::Snapshot,
         Intent::RollBack { .. } => OperationKind::Rollback,
         Intent::DropSnapshot { .. } => OperationKind::Discard,

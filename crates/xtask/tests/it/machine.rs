@@ -39,6 +39,7 @@ const BASE: &[&str] = &[
 const PACKAGES: &[(&str, &str)] = &[
     ("gcc", "gcc"),
     ("git", "git"),
+    ("xorriso", "xorriso"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("lz4", "lz4"),
     ("qemu-img", "qemu-utils"),

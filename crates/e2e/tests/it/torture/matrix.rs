@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use e2e::crash::Moment;
-use e2e::world::{At, MakeWorld, MemoryWorld, ProxmoxWorld, Trouble, What};
+use e2e::world::{At, MakeWorld, MediaWorld, MemoryWorld, ProxmoxWorld, Trouble, What};
 
 use super::cases::{Baseline, Case, Disturbance, baseline, random_pair, try_run};
 use super::samples::{ALL, Sample};
@@ -169,6 +169,9 @@ torture! {
     long_snapshot_over_proxmox: ProxmoxWorld, Snapshot;
     long_rollback_over_proxmox: ProxmoxWorld, Rollback;
     long_migrate_over_proxmox: ProxmoxWorld, Migrate;
+    long_create_with_medium_over_proxmox: MediaWorld, CreateFull;
+    long_delete_with_medium_over_proxmox: MediaWorld, DeleteRunning;
+    long_drop_seed_over_proxmox: MediaWorld, DropSeed;
     edit_over_proxmox: ProxmoxWorld, Edit;
     discard_over_proxmox: ProxmoxWorld, Discard;
     create_bare_over_proxmox: ProxmoxWorld, CreateBare;

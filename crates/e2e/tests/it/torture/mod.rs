@@ -4,6 +4,7 @@
 mod cases;
 mod family;
 mod matrix;
+mod media;
 mod mutation;
 mod restored;
 mod samples;

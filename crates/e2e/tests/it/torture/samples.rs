@@ -47,6 +47,8 @@ pub enum Sample {
     DeleteObserved,
     /// A guest that was somebody else's.
     DeleteAdopted,
+    /// The medium of a guest that has read its seed; only where there are media.
+    DropSeed,
 }
 
 pub const ALL: [Sample; 21] = [
@@ -152,6 +154,12 @@ async fn create(bench: &mut Bench, name: &str, full: bool) -> InstanceId {
 /// nothing may touch.
 pub async fn prepare(bench: &mut Bench, sample: Sample) -> Ready {
     create(bench, "bystander", true).await;
+    if sample == Sample::DropSeed {
+        // Its medium goes before, so that only one goes at a time.
+        bench.rest(Duration::from_secs(30)).await.unwrap();
+        bench.ask_addresses().await;
+        bench.rest(Duration::from_secs(30)).await.unwrap();
+    }
     let instance = match sample {
         creates if creates.creates() => None,
         Sample::DeleteObserved => Some(adopt(bench, false).await),
@@ -290,6 +298,11 @@ async fn ask_change(bench: &Bench, sample: Sample, id: InstanceId) -> (InstanceI
             house.edit_instance(&admin, id, request).await
         }
         Sample::Snapshot => house.take_snapshot(&admin, id, snapshot()).await,
+        Sample::DropSeed => {
+            bench.ask_addresses().await;
+            let row = bench.store().instance(id).await.unwrap().unwrap();
+            Ok(row.operation.expect("the house takes the medium away").0)
+        }
         Sample::Rollback => house.roll_back(&admin, id, "before").await,
         Sample::Discard => house.discard_snapshot(&admin, id, "before").await,
         _ => house.migrate_instance(&admin, id, None, true).await,

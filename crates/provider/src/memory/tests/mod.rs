@@ -112,6 +112,7 @@ impl Rig {
             mark: self.mark,
             native: self.native.clone(),
             seed_url: Some("http://192.0.2.1/seed/secret/".into()),
+            seed_medium: None,
             in_doubt_since: None,
         }
     }
