@@ -285,6 +285,11 @@ impl Server {
         Ok(self.child.try_wait()?)
     }
 
+    /// The process, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Kills it with SIGKILL.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ use crate::providers::proxmox_client;
     after_help = "Exit codes: 0 everything is in order (warnings included); 1 there is a problem"
 )]
 pub struct Options {
-    /// The configuration
+    /// The configuration; `.env`, when that is there
     #[arg(long, short, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }
@@ -32,7 +32,9 @@ pub struct Options {
 /// When the configuration cannot be read.
 pub async fn run(options: &Options) -> Result<ExitCode> {
     let mut worst = Level::Ok;
-    match &options.config {
+    // As `serve` does: the environment file that is there.
+    let beside = Some(PathBuf::from(".env")).filter(|path| path.exists());
+    match options.config.as_ref().or(beside.as_ref()) {
         None => worst = worst.max(print("this machine", &[programs()])),
         Some(path) => {
             let config = Config::read(path)?;

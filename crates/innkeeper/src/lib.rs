@@ -5,6 +5,7 @@ pub mod config;
 pub mod data_base;
 pub mod demo;
 pub mod doctor;
+pub mod log_time;
 pub mod manual;
 pub mod providers;
 pub mod reload;

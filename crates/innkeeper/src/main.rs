@@ -88,10 +88,13 @@ fn log_to_stderr(command: &Command) {
     let filter = EnvFilter::try_from_env("INNKEEPER_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
     let stderr = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
+        .with_timer(wanted.time.clone())
         .with_ansi(std::io::stderr().is_terminal());
     let mut failed = None;
     let syslog = wanted.syslog.and_then(|(host, port, program)| {
-        Syslog::connect(&host, port, &program).map_err(|error| failed = Some(error)).ok()
+        Syslog::connect(&host, port, &program, wanted.time)
+            .map_err(|error| failed = Some(error))
+            .ok()
     });
     let syslog = syslog.map(|server| {
         let layer = tracing_subscriber::fmt::layer().with_writer(server);

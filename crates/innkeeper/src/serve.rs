@@ -80,6 +80,7 @@ pub async fn open(config: &Config) -> Result<Running> {
     let settings = HouseSettings {
         metadata_url: config.metadata.as_ref().map(|m| m.url.clone()),
         expiry_warning: config.expiry.warn_before(),
+        preference: config.placement.preference(),
     };
     let core = Core::open(Arc::clone(&store), providers, clock, random, settings).await?;
     let house = House::new(Arc::clone(&core));

@@ -4,10 +4,10 @@ use std::io::{self, Write};
 use std::net::{ToSocketAddrs as _, UdpSocket};
 use std::sync::Arc;
 
-use model::Clock as _;
-use model::time::SystemClock;
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
+
+use crate::log_time::LogTime;
 
 /// The facility `local0` (RFC 5424, section 6.2.1).
 const FACILITY: u8 = 16;
@@ -20,6 +20,7 @@ pub struct Syslog {
     socket: Arc<UdpSocket>,
     /// Host name, program and process, as every line says them.
     sender: Arc<str>,
+    time: LogTime,
 }
 
 impl Syslog {
@@ -28,7 +29,7 @@ impl Syslog {
     ///
     /// # Errors
     /// When the name is not known or no socket can be had.
-    pub fn connect(host: &str, port: u16, program: &str) -> io::Result<Self> {
+    pub fn connect(host: &str, port: u16, program: &str, time: LogTime) -> io::Result<Self> {
         let unknown = || io::Error::new(io::ErrorKind::NotFound, format!("{host} is not known"));
         let server = (host, port).to_socket_addrs()?.next().ok_or_else(unknown)?;
         let any = if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
@@ -39,11 +40,11 @@ impl Syslog {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let (host, program) = (word(host.trim(), 255), word(program, 48));
         let sender = format!("{host} {program} {}", std::process::id());
-        Ok(Self { socket: Arc::new(socket), sender: Arc::from(sender) })
+        Ok(Self { socket: Arc::new(socket), sender: Arc::from(sender), time })
     }
 
     fn line(&self, severity: u8) -> Line {
-        let (priority, now) = (FACILITY * 8 + severity, SystemClock::new().now());
+        let (priority, now) = (FACILITY * 8 + severity, self.time.now());
         let head = format!("<{priority}>1 {now} {} - - ", self.sender);
         Line { socket: Arc::clone(&self.socket), text: head.into_bytes() }
     }
@@ -107,7 +108,8 @@ mod tests {
         let server = UdpSocket::bind("127.0.0.1:0").unwrap();
         server.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
         let port = server.local_addr().unwrap().port();
-        let syslog = Syslog::connect("127.0.0.1", port, "visa provider").unwrap();
+        let syslog =
+            Syslog::connect("127.0.0.1", port, "visa provider", LogTime::default()).unwrap();
         writeln!(syslog.line(4), "no host").unwrap();
         let mut buffer = [0; 512];
         let length = server.recv(&mut buffer).unwrap();

@@ -48,4 +48,19 @@ pub struct Flavour {
     pub memory: ByteCount,
     /// The root disk's size; `None` keeps the image's.
     pub disk: Option<ByteCount>,
+    /// Devices of the host that its instances get.
+    pub devices: Vec<DeviceRequest>,
+}
+
+/// Devices of a host that are handed through to a guest.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct DeviceRequest {
+    /// What the provider calls devices of this kind (on Proxmox VE a PCI resource
+    /// mapping).
+    pub name: String,
+    /// The kind of part, of a device that can be divided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
+    /// How many.
+    pub count: u32,
 }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    AttemptId, ByteCount, Door, Error, FlavourId, HostId, ImageId, InstanceId, OperationId,
-    OperationKind, ProjectId, ProviderId, Snapshots, Timestamp,
+    AttemptId, ByteCount, DeviceRequest, Door, Error, FlavourId, HostId, ImageId, InstanceId,
+    OperationId, OperationKind, ProjectId, ProviderId, Snapshots, Timestamp,
 };
 
 /// A disk beside or instead of what the image brings.
@@ -44,6 +44,9 @@ pub struct InstanceSpec {
     pub disks: Vec<DiskSpec>,
     /// Interfaces; empty keeps the image's.
     pub nics: Vec<NicSpec>,
+    /// Devices of the host.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<DeviceRequest>,
     /// Names of security groups to attach, in order.
     pub security_groups: Vec<String>,
     /// The host asked for; `None` leaves it to placement.
@@ -83,6 +86,7 @@ impl InstanceSpec {
             memory,
             disks: Vec::new(),
             nics: Vec::new(),
+            devices: Vec::new(),
             security_groups: Vec::new(),
             host: None,
             start: true,

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
-    AttemptId, ByteCount, FlavourId, HostId, ImageId, InstallationId, InstanceId, NicSpec,
-    OperationId, Timestamp,
+    AttemptId, ByteCount, DeviceRequest, FlavourId, HostId, ImageId, InstallationId, InstanceId,
+    NicSpec, OperationId, Timestamp,
 };
 
 /// What marks a guest as made by one attempt of one installation. The mark
@@ -76,6 +76,9 @@ pub struct CreateIntent {
     pub root_disk: Option<ByteCount>,
     /// Interfaces; empty keeps the image's.
     pub nics: Vec<NicSpec>,
+    /// Devices of the host.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<DeviceRequest>,
     /// Security groups in order.
     pub security_groups: Vec<String>,
     /// How the guest gets its seed.

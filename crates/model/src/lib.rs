@@ -25,7 +25,7 @@ pub use ids::{
     AttemptId, FlavourId, HostId, ImageId, InstallationId, InstanceId, OperationId, ParseIdError,
     ProjectId, ProviderId, SecretId, TokenId, WebhookId,
 };
-pub use image::{Flavour, Image, ImagePresence};
+pub use image::{DeviceRequest, Flavour, Image, ImagePresence};
 pub use instance::{
     Address, DiskSpec, ExpiryNotes, Fault, Instance, InstanceSpec, InstanceState, NicSpec,
     Observed, Ownership, Phase, PowerState, check_name, check_tag,

@@ -22,6 +22,7 @@ use tokio::sync::Semaphore;
 
 use crate::actions::clone::Clone as CloneAction;
 use crate::actions::shutdown::Shutdown;
+use crate::devices::DeviceCache;
 use crate::errors;
 use crate::groups::GroupCache;
 use crate::guest::Guest;
@@ -47,6 +48,7 @@ pub(crate) struct Cluster {
     pub installation: InstallationId,
     pub templates: TemplateCache,
     pub groups: GroupCache,
+    pub devices: DeviceCache,
     pub permissions: PermissionCache,
     requests: Semaphore,
     seen: Mutex<Seen>,
@@ -91,6 +93,7 @@ impl Cluster {
             installation,
             templates: TemplateCache::default(),
             groups: GroupCache::default(),
+            devices: DeviceCache::default(),
             permissions: PermissionCache::default(),
             requests: Semaphore::new(requests.clamp(1, Semaphore::MAX_PERMITS)),
             seen: Mutex::default(),

@@ -25,6 +25,7 @@ mod actions;
 mod addresses;
 mod cluster;
 mod destinations;
+mod devices;
 mod doctor;
 mod errors;
 mod groups;

@@ -1,4 +1,5 @@
-//! The bulk look at a whole cluster: two calls, however many guests it has.
+//! The bulk look at a whole cluster: two calls, however many guests it has, and
+//! now and then those for what changes seldom.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +11,7 @@ use pve::qemu::split_tags;
 
 use crate::actions::configure::TAG;
 use crate::cluster::Cluster;
+use crate::devices::Devices;
 use crate::native::HostFacts;
 
 impl Cluster {
@@ -26,7 +28,8 @@ impl Cluster {
             Ok(Some(missing)) => gaps.push(format!("the credentials lack {missing}")),
             Err(error) => gaps.push(format!("the credentials' rights are not known: {error}")),
         }
-        let hosts = self.hosts(&rows, &mut gaps);
+        let devices = self.devices().await;
+        let hosts = self.hosts(&rows, &devices, &mut gaps);
         Ok(Batch {
             hosts,
             images: self.images(&rows).await,
@@ -36,7 +39,12 @@ impl Cluster {
         })
     }
 
-    fn hosts(&self, rows: &[ClusterResource], gaps: &mut Vec<String>) -> Vec<HostView> {
+    fn hosts(
+        &self,
+        rows: &[ClusterResource],
+        devices: &Devices,
+        gaps: &mut Vec<String>,
+    ) -> Vec<HostView> {
         let facts = self.host_facts(rows);
         let mut given: BTreeMap<&str, (f64, u64)> = BTreeMap::new();
         for row in rows.iter().filter(|row| is_guest(row) && row.template != Some(true)) {
@@ -68,6 +76,7 @@ impl Cluster {
                 memory: ByteCount::bytes(row.maxmem.unwrap_or(0)),
                 cores_allocated: whole(cores),
                 memory_allocated: ByteCount::bytes(memory),
+                devices: devices.get(name).cloned().unwrap_or_default(),
                 closed: None,
                 native: facts.clone(),
                 id,

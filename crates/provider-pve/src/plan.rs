@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::{ByteCount, CreateIntent, HostId, Intent, ResizeIntent, SeedAccess};
+use model::{ByteCount, CreateIntent, DeviceRequest, HostId, Intent, ResizeIntent, SeedAccess};
 use provider::{Action, Error, Facts, IdRequest, Limit, Plan, Rejection, ReservedId};
 use pve::VmId;
 use serde::Serialize;
@@ -27,6 +27,8 @@ const RETIRE_FOR: Duration = Duration::from_secs(24 * 3_600);
 const MOST_GROUPS: usize = 64;
 /// Proxmox has net0 to net31.
 const MOST_NICS: usize = 32;
+/// Proxmox has hostpci0 to hostpci15.
+const MOST_DEVICES: usize = 16;
 
 impl Settings {
     /// See [`provider::Provider::ids_needed`].
@@ -338,6 +340,7 @@ impl Settings {
             seed: intent.seed == SeedAccess::Http,
             nics,
             medium: None,
+            devices: device_payloads(&intent.devices)?,
         })
     }
 
@@ -375,6 +378,7 @@ impl Settings {
             request_timeout: self.timeouts.request(),
             settle: self.timeouts.settle(),
             deadline: self.timeouts.action() + patience,
+            attempts: (name == start::NAME).then_some(self.start_retries.saturating_add(1)),
         }
     }
 }
@@ -382,6 +386,33 @@ impl Settings {
 /// Whether an intent changes nothing but the power of a guest.
 const fn is_power(intent: &Intent) -> bool {
     matches!(intent, Intent::Start | Intent::Stop | Intent::Shutdown { .. } | Intent::Reboot { .. })
+}
+
+/// One payload for each device, with names that Proxmox takes.
+fn device_payloads(devices: &[DeviceRequest]) -> Result<Vec<configure::DevicePayload>, Error> {
+    let plain = |text: &str| {
+        (1..=128).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    let mut all = Vec::new();
+    for device in devices {
+        if !plain(&device.name) || !device.part.as_deref().is_none_or(plain) {
+            return Err(Error::invalid(format!(
+                "devices: expected the name of a PCI resource mapping, got {:?}",
+                device.name
+            )));
+        }
+        for _ in 0..device.count {
+            all.push(configure::DevicePayload {
+                mapping: device.name.clone(),
+                mdev: device.part.clone(),
+            });
+        }
+    }
+    match all.len() > MOST_DEVICES {
+        true => Err(Error::invalid(format!("devices: at most {MOST_DEVICES}"))),
+        false => Ok(all),
+    }
 }
 
 fn payload_of(payload: &impl Serialize) -> Result<Value, Error> {

@@ -134,6 +134,10 @@ pub struct Settings {
     /// left as the template has it.
     #[serde(default = "default_agent")]
     pub agent: bool,
+    /// How often a start is tried again that failed in a way that may pass by
+    /// itself, 0 to 100.
+    #[serde(default = "default_start_retries")]
+    pub start_retries: u32,
     /// How much is asked of the cluster at once.
     #[serde(default)]
     pub limits: Limits,
@@ -152,6 +156,10 @@ fn default_bridge() -> String {
 
 fn default_agent() -> bool {
     true
+}
+
+fn default_start_retries() -> u32 {
+    3
 }
 
 /// A setting that cannot be.
@@ -177,6 +185,7 @@ impl Settings {
             pool: None,
             seed_storage: None,
             agent: default_agent(),
+            start_retries: default_start_retries(),
             limits: Limits::default(),
             timeouts: Timeouts::default(),
         }
@@ -213,6 +222,7 @@ impl Settings {
             );
         }
         let ranges = [
+            ("start_retries", u64::from(self.start_retries), 0..=100),
             ("limits.clones_per_host", u64::from(self.limits.clones_per_host), 1..=100),
             ("limits.tasks_per_host", u64::from(self.limits.tasks_per_host), 1..=1_000),
             ("limits.requests", u64::from(self.limits.requests), 1..=1_000),

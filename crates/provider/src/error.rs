@@ -45,6 +45,10 @@ pub enum Error {
     /// Somebody holds a lock: back off.
     #[error("busy: {0}")]
     Busy(String),
+    /// It failed in a way that may pass by itself: costs one of the action's
+    /// tries.
+    #[error("{0}")]
+    Failed(String),
     /// The hypervisor is away: back off; costs no attempt, ends at the deadline.
     #[error("unavailable: {0}")]
     Unavailable(String),

@@ -20,8 +20,8 @@ use serde_json::Value;
 
 pub use error::{Error, Rejection};
 pub use observe::{
-    Batch, Destination, Destinations, Existence, GuestDetails, GuestView, HostView, ImageView,
-    Orphan,
+    Batch, Destination, Destinations, Existence, GuestDetails, GuestView, HostDevices, HostView,
+    ImageView, Orphan,
 };
 pub use plan::{Action, IdRequest, Limit, Plan, ReservedId};
 

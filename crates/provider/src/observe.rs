@@ -1,6 +1,6 @@
 //! What a provider sees.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{ByteCount, HostId, ImagePresence, Mark, PowerState};
 use serde_json::Value;
@@ -20,10 +20,21 @@ pub struct HostView {
     pub cores_allocated: u32,
     /// Memory given to guests, whoever owns them.
     pub memory_allocated: ByteCount,
+    /// Devices of it that can be handed through to guests, by their names.
+    pub devices: BTreeMap<String, HostDevices>,
     /// Why no guest should be placed on it, when so.
     pub closed: Option<String>,
     /// The provider's own facts (opaque).
     pub native: Value,
+}
+
+/// Devices of one name on a host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct HostDevices {
+    /// How many there are, whoever has them.
+    pub count: u32,
+    /// Whether each can be divided among several guests.
+    pub divisible: bool,
 }
 
 /// An image as last seen.

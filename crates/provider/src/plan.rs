@@ -58,6 +58,9 @@ pub struct Action {
     pub settle: Duration,
     /// How long it may take as a whole, with all its retries and waits.
     pub deadline: Duration,
+    /// How many tries that fail it has; `None`: as many as usual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
 }
 
 /// An ordered list of actions that carries out one intent.

@@ -15,7 +15,7 @@ use store::Store;
 use tokio_util::sync::CancellationToken;
 
 use crate::guest::{SeedDocuments, render_medium};
-use crate::placement::Placing;
+use crate::placement::{Placing, Preference};
 use crate::read_model::ReadModel;
 use crate::use_cases::audit::Refusals;
 use crate::use_cases::figures::Calls;
@@ -30,11 +30,17 @@ pub struct HouseSettings {
     pub metadata_url: Option<String>,
     /// How long before an instance expires people are warned.
     pub expiry_warning: Duration,
+    /// How hosts are compared.
+    pub preference: Preference,
 }
 
 impl Default for HouseSettings {
     fn default() -> Self {
-        Self { metadata_url: None, expiry_warning: Duration::from_secs(24 * 3600) }
+        Self {
+            metadata_url: None,
+            expiry_warning: Duration::from_secs(24 * 3600),
+            preference: Preference::default(),
+        }
     }
 }
 

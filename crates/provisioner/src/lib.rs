@@ -21,13 +21,13 @@ pub use guest::SeedDocuments;
 pub use guest::quoted;
 pub use house::{Core, House, HouseSettings, StartError};
 pub use observer::Observer;
-pub use placement::{HostChoice, Placement};
+pub use placement::{HostChoice, Placement, Preference};
 pub use random::SystemRandom;
 pub use read_model::{InstanceFilter, ReadModel};
 pub use store::{AuditEntry, AuditFilter, Event, Quota, Webhook, WebhookProgress};
 pub use use_cases::{
-    Accepted, AdoptInstance, Answered, CallCounts, CreateInstance, EditInstance, EventQuery,
-    Figures, HostInfo, LogLine, Looked, NewFlavour, NewSnapshot, NewToken, Numbered,
+    Accepted, AdoptInstance, Answered, CallCounts, CreateInstance, DeviceInfo, EditInstance,
+    EventQuery, Figures, HostInfo, LogLine, Looked, NewFlavour, NewSnapshot, NewToken, Numbered,
     OperationFilter, OrphanInfo, OrphanReport, PlannedCreate, PowerChange, ProjectInfo,
     ResizeInstance, TakeOver, TokenInfo,
 };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use engine::StepError;
-use model::{ByteCount, HostId, Image, Instance, InstanceId, InstanceSpec, Phase};
+use model::{ByteCount, DeviceRequest, HostId, Image, Instance, InstanceId, InstanceSpec, Phase};
 use provider::{Destinations, HostView};
 
 use crate::house::Core;
@@ -36,11 +36,32 @@ impl std::fmt::Display for HostChoice {
     }
 }
 
-/// What is promised to guests that the last look did not show yet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How hosts with enough room are compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Preference {
+    /// The most memory left in proportion, then the most cores.
+    #[default]
+    Proportion,
+    /// The most cores left, where so many bytes of memory that are left count
+    /// as one core.
+    BytesPerCore(u64),
+}
+
+/// What is promised to guests that the last look did not show yet; and the
+/// devices of all instances of ours, which no look shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Promised {
     pub(crate) cores: u32,
     pub(crate) memory: u64,
+    pub(crate) devices: BTreeMap<String, u32>,
+}
+
+impl Promised {
+    fn devices(&mut self, devices: &[DeviceRequest]) {
+        for device in devices {
+            *self.devices.entry(device.name.clone()).or_default() += device.count;
+        }
+    }
 }
 
 /// Choices whose rows may not show them yet.
@@ -67,12 +88,15 @@ impl Core {
             let row = self.read_model.instance(*id);
             row.is_none_or(|row| row.phase == Phase::Creating && row.observed.is_none())
         });
-        let placed = choose(&instance.spec, &image, &view.hosts, |host| {
+        let preference = self.settings.preference;
+        let placed = choose(&instance.spec, &image, &view.hosts, preference, |host| {
             self.promised_with(&placing, instance, host)
         })
         .map_err(StepError::permanent)?;
         let (cores, memory) = (instance.spec.cores, instance.spec.memory.as_bytes());
-        placing.insert(instance.id, (placed.host.clone(), Promised { cores, memory }));
+        let mut taken = Promised { cores, memory, ..Promised::default() };
+        taken.devices(&instance.spec.devices);
+        placing.insert(instance.id, (placed.host.clone(), taken));
         Ok(placed)
     }
 
@@ -87,7 +111,7 @@ impl Core {
         let image = image.ok_or("the image is not known any more")?;
         let placing = self.placing.lock().unwrap_or_else(PoisonError::into_inner);
         let promised = |host: &HostId| self.promised_with(&placing, instance, host);
-        Ok(rate(&instance.spec, &image, &view.hosts, promised))
+        Ok(rate(&instance.spec, &image, &view.hosts, self.settings.preference, promised))
     }
 
     fn promised_with(
@@ -101,6 +125,9 @@ impl Core {
             if other == host && *id != instance.id {
                 promised.cores += spec.cores;
                 promised.memory += spec.memory;
+                for (name, count) in &spec.devices {
+                    *promised.devices.entry(name.clone()).or_default() += count;
+                }
             }
         }
         promised
@@ -115,7 +142,9 @@ impl Core {
         others
             .map(|host| {
                 let promised = self.promised(instance, &host.id);
-                let score = open(host).and_then(|()| room(&instance.spec, host, promised));
+                let preference = self.settings.preference;
+                let score =
+                    open(host).and_then(|()| room(&instance.spec, host, preference, promised));
                 HostChoice { host: host.id.clone(), score }
             })
             .collect()
@@ -165,6 +194,9 @@ impl Core {
             let placed = other.observed.as_ref().is_some_and(|seen| &seen.host == host);
             let key = provider.and_then(|provider| provider.guest_key(&other.native));
             let shown = key.is_some_and(|key| view.guests.contains_key(&key));
+            if placed && other.id != instance.id && other.phase != Phase::Failed {
+                promised.devices(&other.spec.devices);
+            }
             if other.phase == Phase::Creating && other.id != instance.id && placed && !shown {
                 promised.cores += other.spec.cores;
                 promised.memory += other.spec.memory.as_bytes();
@@ -181,9 +213,10 @@ pub(crate) fn choose(
     spec: &InstanceSpec,
     image: &Image,
     hosts: &[HostView],
+    preference: Preference,
     promised: impl Fn(&HostId) -> Promised,
 ) -> Result<Placement, String> {
-    let choices = rate(spec, image, hosts, promised);
+    let choices = rate(spec, image, hosts, preference, promised);
     let explanation: Vec<String> = choices.iter().map(ToString::to_string).collect();
     match best(&choices) {
         Some(host) => Ok(Placement { host, explanation }),
@@ -196,11 +229,12 @@ fn rate(
     spec: &InstanceSpec,
     image: &Image,
     hosts: &[HostView],
+    preference: Preference,
     promised: impl Fn(&HostId) -> Promised,
 ) -> Vec<HostChoice> {
     let choice = |host: &HostView| HostChoice {
         host: host.id.clone(),
-        score: score(spec, image, host, promised(&host.id)),
+        score: score(spec, image, host, preference, promised(&host.id)),
     };
     hosts.iter().map(choice).collect()
 }
@@ -217,6 +251,7 @@ fn score(
     spec: &InstanceSpec,
     image: &Image,
     host: &HostView,
+    preference: Preference,
     promised: Promised,
 ) -> Result<f64, String> {
     if spec.host.as_ref().is_some_and(|wanted| wanted != &host.id) {
@@ -230,7 +265,7 @@ fn score(
         };
         return Err(format!("image {}: {reason}", image.name));
     }
-    room(spec, host, promised)
+    room(spec, host, preference, promised)
 }
 
 /// Why no guest may come to a host.
@@ -243,9 +278,23 @@ fn open(host: &HostView) -> Result<(), String> {
 }
 
 /// The score of a host by what is left on it, or what is missing.
-fn room(spec: &InstanceSpec, host: &HostView, promised: Promised) -> Result<f64, String> {
+fn room(
+    spec: &InstanceSpec,
+    host: &HostView,
+    preference: Preference,
+    promised: Promised,
+) -> Result<f64, String> {
     if spec.cores > host.cores {
         return Err(format!("{} cores of {} asked for", spec.cores, host.cores));
+    }
+    for device in &spec.devices {
+        let there = host.devices.get(&device.name).copied().unwrap_or_default();
+        let given = promised.devices.get(&device.name).copied().unwrap_or_default();
+        // How many parts a device has, only its host knows.
+        if there.count == 0 || (!there.divisible && given + device.count > there.count) {
+            let (name, count) = (&device.name, there.count);
+            return Err(format!("device {name}: {given} of {count} given away"));
+        }
     }
     let used = host.memory_allocated.as_bytes().saturating_add(promised.memory);
     let free = host.memory.as_bytes().saturating_sub(used);
@@ -256,8 +305,15 @@ fn room(spec: &InstanceSpec, host: &HostView, promised: Promised) -> Result<f64,
     let cores_used = f64::from(host.cores_allocated + promised.cores + spec.cores);
     // Precision is lost only above 2^53 bytes, where it does not matter.
     #[allow(clippy::cast_precision_loss)]
-    let memory_left = left as f64 / host.memory.as_bytes().max(1) as f64;
-    Ok(memory_left - 0.1 * cores_used / f64::from(host.cores.max(1)))
+    Ok(match preference {
+        Preference::Proportion => {
+            let memory_left = left as f64 / host.memory.as_bytes().max(1) as f64;
+            memory_left - 0.1 * cores_used / f64::from(host.cores.max(1))
+        }
+        Preference::BytesPerCore(bytes) => {
+            f64::from(host.cores) - cores_used + left as f64 / bytes.max(1) as f64
+        }
+    })
 }
 
 #[cfg(test)]
@@ -277,6 +333,7 @@ mod tests {
             memory: ByteCount::gib(memory_gib),
             cores_allocated: 0,
             memory_allocated: ByteCount::gib(used_gib),
+            devices: BTreeMap::new(),
             closed: None,
             native: serde_json::Value::Null,
         }
@@ -308,7 +365,8 @@ mod tests {
     #[test]
     fn the_emptiest_host_that_has_the_image_is_chosen_and_every_host_explained() {
         let hosts = [host("a", 64, 32), host("b", 64, 8), host("c", 64, 0)];
-        let placed = choose(&spec(2, 4), &image(&["a", "b"]), &hosts, none).unwrap();
+        let placed =
+            choose(&spec(2, 4), &image(&["a", "b"]), &hosts, Preference::Proportion, none).unwrap();
         assert_eq!(placed.host.as_str(), "b");
         assert_eq!(placed.explanation.len(), 3);
         assert_eq!(placed.explanation[2], "c: image debian: local storage");
@@ -318,17 +376,35 @@ mod tests {
     fn what_is_promised_to_others_counts() {
         let hosts = [host("a", 64, 0), host("b", 64, 8)];
         let promised = |id: &HostId| match id.as_str() {
-            "a" => Promised { cores: 4, memory: 32 << 30 },
+            "a" => Promised { cores: 4, memory: 32 << 30, ..Promised::default() },
             _ => Promised::default(),
         };
-        let placed = choose(&spec(2, 4), &image(&["a", "b"]), &hosts, promised).unwrap();
+        let placed =
+            choose(&spec(2, 4), &image(&["a", "b"]), &hosts, Preference::Proportion, promised)
+                .unwrap();
         assert_eq!(placed.host.as_str(), "b");
+    }
+
+    #[test]
+    fn memory_counts_as_so_many_cores_where_that_is_said() {
+        let mut cores = host("a", 64, 60);
+        cores.cores = 64;
+        let hosts = [cores, host("b", 640, 0)];
+        let place = |preference| {
+            choose(&spec(2, 4), &image(&["a", "b"]), &hosts, preference, none).unwrap()
+        };
+        // 62 cores and no memory; 14 cores and 636 GiB.
+        assert_eq!(place(Preference::BytesPerCore(64 << 30)).host.as_str(), "a");
+        let placed = place(Preference::BytesPerCore(4 << 30));
+        assert_eq!(placed.host.as_str(), "b");
+        assert_eq!(placed.explanation, ["a: score 62.000", "b: score 173.000"]);
     }
 
     #[test]
     fn among_equals_the_first_by_name_is_chosen() {
         let hosts = [host("b", 64, 0), host("a", 64, 0)];
-        let placed = choose(&spec(1, 1), &image(&["a", "b"]), &hosts, none).unwrap();
+        let placed =
+            choose(&spec(1, 1), &image(&["a", "b"]), &hosts, Preference::Proportion, none).unwrap();
         assert_eq!(placed.host.as_str(), "a");
     }
 
@@ -340,14 +416,33 @@ mod tests {
         closed.closed = Some("in maintenance".to_owned());
         let hosts = [offline, closed, host("c", 8, 6), host("d", 640, 0)];
         let all = image(&["a", "b", "c", "d"]);
-        let error = choose(&spec(32, 4), &all, &hosts, none).unwrap_err();
+        let error = choose(&spec(32, 4), &all, &hosts, Preference::Proportion, none).unwrap_err();
         assert_eq!(
             error,
             "no host can carry it: a: offline; b: in maintenance; c: 32 cores of 16 asked for; \
              d: 32 cores of 16 asked for"
         );
-        let error = choose(&spec(2, 4), &all, &hosts[2..3], none).unwrap_err();
+        let error =
+            choose(&spec(2, 4), &all, &hosts[2..3], Preference::Proportion, none).unwrap_err();
         assert_eq!(error, "no host can carry it: c: 2 GiB of memory left, 4 GiB asked for");
+    }
+
+    #[test]
+    fn a_host_without_a_free_device_is_no_choice() {
+        let mut hosts = [host("a", 64, 0), host("b", 64, 32)];
+        for host in &mut hosts {
+            let gpu = provider::HostDevices { count: 1, divisible: false };
+            host.devices.insert("gpu".to_owned(), gpu);
+        }
+        let mut wanted = spec(1, 1);
+        wanted.devices = vec![DeviceRequest { name: "gpu".to_owned(), part: None, count: 1 }];
+        let mut taken = Promised::default();
+        taken.devices(&wanted.devices);
+        let given = |id: &HostId| if id.as_str() == "a" { taken.clone() } else { none(id) };
+        let all = image(&["a", "b"]);
+        let placed = choose(&wanted, &all, &hosts, Preference::Proportion, given).unwrap();
+        assert_eq!(placed.host.as_str(), "b");
+        assert_eq!(placed.explanation[0], "a: device gpu: 1 of 1 given away");
     }
 
     #[test]
@@ -355,7 +450,8 @@ mod tests {
         let hosts = [host("a", 64, 0), host("b", 64, 32)];
         let mut wanted = spec(1, 1);
         wanted.host = Some("b".parse().unwrap());
-        let placed = choose(&wanted, &image(&["a", "b"]), &hosts, none).unwrap();
+        let placed =
+            choose(&wanted, &image(&["a", "b"]), &hosts, Preference::Proportion, none).unwrap();
         assert_eq!(placed.host.as_str(), "b");
     }
 }

@@ -4,7 +4,7 @@ use axum::Json as Answer;
 use axum::extract::State;
 use client::wire;
 use http::StatusCode;
-use model::{ByteCount, FlavourId};
+use model::{ByteCount, DeviceRequest, FlavourId};
 use provisioner::NewFlavour;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -24,7 +24,16 @@ fn view(flavour: &model::Flavour) -> wire::Flavour {
         cores: flavour.cores,
         memory_bytes: flavour.memory.as_bytes(),
         disk_bytes: flavour.disk.map(ByteCount::as_bytes),
+        devices: flavour.devices.iter().cloned().map(device).collect(),
     }
+}
+
+fn device(device: DeviceRequest) -> wire::Device {
+    wire::Device { name: device.name, part: device.part, count: device.count }
+}
+
+fn asked(device: wire::Device) -> DeviceRequest {
+    DeviceRequest { name: device.name, part: device.part, count: device.count }
 }
 
 /// List flavours
@@ -55,6 +64,7 @@ async fn create(
         cores: request.cores,
         memory: ByteCount::bytes(request.memory_bytes),
         disk: request.disk_bytes.map(ByteCount::bytes),
+        devices: request.devices.into_iter().map(asked).collect(),
     };
     let flavour = native.house.create_flavour(&caller, request).await?;
     Ok((StatusCode::CREATED, Answer(view(&flavour))))

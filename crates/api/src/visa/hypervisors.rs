@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
-use provisioner::HostInfo;
+use provisioner::{DeviceInfo, HostInfo};
 
+use super::devices::resource_class;
 use super::error::Failure;
 use super::wire::{Allocation, Allocations, Amounts, Hypervisor, Inventory, Usage};
 use super::{Visa, cores_to_give};
@@ -33,12 +34,21 @@ fn hosts(visa: &Visa) -> Result<Vec<(Hypervisor, HostInfo)>, Failure> {
     Ok(hosts.into_iter().map(named).collect())
 }
 
+fn by_class(host: &HostInfo, count: impl Fn(&DeviceInfo) -> u32) -> BTreeMap<String, u32> {
+    let mut classes = BTreeMap::new();
+    for (name, info) in &host.devices {
+        *classes.entry(resource_class(name)).or_default() += count(info);
+    }
+    classes
+}
+
 pub(super) async fn inventories(State(visa): State<Visa>) -> Result<Json<Vec<Inventory>>, Failure> {
     let answer = |(hypervisor, host): (Hypervisor, HostInfo)| Inventory {
         hypervisor,
         inventory: Amounts {
             cores: cores_to_give(&visa, &host),
             memory: host.memory.as_mib_ceil(),
+            devices: by_class(&host, |info| info.count),
         },
     };
     Ok(Json(hosts(&visa)?.into_iter().map(answer).collect()))
@@ -50,6 +60,7 @@ pub(super) async fn usages(State(visa): State<Visa>) -> Result<Json<Vec<Usage>>,
         usage: Amounts {
             cores: u64::from(host.cores_allocated),
             memory: host.memory_allocated.as_mib_ceil(),
+            devices: by_class(&host, |info| info.given),
         },
     };
     Ok(Json(hosts(&visa)?.into_iter().map(answer).collect()))

@@ -3,6 +3,7 @@
 
 mod catalogue;
 mod create;
+mod devices;
 mod error;
 pub mod flavour_id;
 mod hypervisors;
@@ -148,6 +149,11 @@ pub fn router(house: Arc<House>, settings: Settings) -> Router {
         .route("/api/flavours/{id}", get(catalogue::flavour))
         .route("/api/security_groups", get(catalogue::security_groups))
         .route("/api/metrics", get(catalogue::metrics))
+        .route("/api/flavours/{id}/device_allocations", get(devices::of_flavour))
+        .route("/api/devices", get(devices::list))
+        .route("/api/device/{type}/{identifier}", get(devices::get))
+        .route("/api/device_allocations", get(devices::allocations))
+        .route("/api/custom_resource_classes", get(devices::classes))
         .route("/api/hypervisor_inventories", get(hypervisors::inventories))
         .route("/api/hypervisor_usages", get(hypervisors::usages))
         .route("/api/hypervisor_allocations", get(hypervisors::allocations))

@@ -1,6 +1,8 @@
 //! What VISA's client reads. One type per answer; both generations of client
 //! read the same ones.
 
+use std::collections::BTreeMap;
+
 use model::{ByteCount, Flavour, Image, Instance, InstanceState, OperationKind, PowerState};
 use serde::Serialize;
 
@@ -181,6 +183,9 @@ pub(super) struct Amounts {
     /// MiB.
     #[serde(rename = "MEMORY_MB")]
     pub memory: u64,
+    /// Devices, by their resource classes.
+    #[serde(flatten)]
+    pub devices: BTreeMap<String, u32>,
 }
 
 /// What a host has.

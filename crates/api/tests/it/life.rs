@@ -132,6 +132,7 @@ async fn an_image_and_a_flavour_go_by_name_or_id() {
         cores: 2,
         memory_bytes: 2 << 30,
         disk_bytes: Some(4 << 30),
+        devices: Vec::new(),
     };
     let flavour = client.create_flavour(&small).await.unwrap();
     assert_eq!(client.create_flavour(&small).await.unwrap_err().code(), Some("already_exists"));

@@ -8,7 +8,7 @@ use super::exit::{Exit, Failure};
 use super::output::{Format, Screen, Table, ago};
 use crate::Client;
 use crate::size::{parse_size, show_size};
-use crate::wire::{FlavourList, ImageList, NewFlavour};
+use crate::wire::{Device, FlavourList, ImageList, NewFlavour};
 
 #[derive(Debug, Subcommand)]
 pub enum ImageCommand {
@@ -21,6 +21,7 @@ pub enum FlavourCommand {
     /// List flavours
     List,
     /// Add a flavour
+    #[command(visible_alias = "add")]
     Create {
         /// Its name
         name: String,
@@ -33,13 +34,32 @@ pub enum FlavourCommand {
         /// The root disk, for example 10G; the image's size when left out
         #[arg(long, value_name = "SIZE", value_parser = parse_size)]
         disk: Option<ByteCount>,
+        /// Devices of the host, for example gpu, gpu=2 or vgpu:nvidia-63
+        #[arg(long = "device", value_name = "NAME[:PART][=COUNT]", value_parser = parse_device)]
+        devices: Vec<Device>,
     },
     /// Remove a flavour; instances made with it keep their sizes
+    #[command(visible_alias = "remove")]
     Delete {
         /// Its name or id
         #[arg(value_name = "NAME|ID")]
         flavour: String,
     },
+}
+
+fn parse_device(text: &str) -> Result<Device, String> {
+    let (what, count) = match text.split_once('=') {
+        Some((what, count)) => {
+            let expected = |_| format!("expected a number after '=', got {count:?}");
+            (what, count.parse().map_err(expected)?)
+        }
+        None => (text, 1),
+    };
+    let (name, part) = match what.split_once(':') {
+        Some((name, part)) => (name, Some(part.to_owned())),
+        None => (what, None),
+    };
+    Ok(Device { name: name.to_owned(), part, count })
 }
 
 pub(super) async fn run_image(
@@ -97,12 +117,13 @@ pub(super) async fn run_flavour(
             }
             screen.table(&table, "no flavours")
         }
-        FlavourCommand::Create { name, cores, memory, disk } => {
+        FlavourCommand::Create { name, cores, memory, disk, devices } => {
             let request = NewFlavour {
                 name,
                 cores,
                 memory_bytes: memory.as_bytes(),
                 disk_bytes: disk.map(ByteCount::as_bytes),
+                devices,
             };
             let flavour = client.create_flavour(&request).await?;
             match screen.format {

@@ -47,6 +47,27 @@ pub struct Flavour {
     /// The root disk's size; absent: the image's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_bytes: Option<u64>,
+    /// Devices of the host that its instances get.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<Device>,
+}
+
+/// Devices of a host that are handed through to an instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Device {
+    /// What the provider calls them (on Proxmox VE a PCI resource mapping).
+    pub name: String,
+    /// The kind of part, of a device that can be divided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
+    /// How many, 1 to 16.
+    #[serde(default = "one")]
+    pub count: u32,
+}
+
+const fn one() -> u32 {
+    1
 }
 
 /// Flavours.
@@ -69,4 +90,7 @@ pub struct NewFlavour {
     /// The root disk's size; absent: the image's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_bytes: Option<u64>,
+    /// Devices of the host that its instances get.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<Device>,
 }

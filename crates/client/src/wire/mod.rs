@@ -18,7 +18,7 @@ mod token;
 mod webhook;
 mod words;
 
-pub use catalogue::{Flavour, FlavourList, Image, ImageList, NewFlavour};
+pub use catalogue::{Device, Flavour, FlavourList, Image, ImageList, NewFlavour};
 pub use change::{
     AdoptInstance, DestinationList, EditInstance, HostScore, Migrate, NewSnapshot, Resize,
     Snapshot, SnapshotList,

@@ -70,6 +70,7 @@ impl Site {
             metadata: Some(MetadataDoor { listen, url: format!("http://10.0.2.2:{port}/") }),
             providers: vec![cluster.provider(&state)?],
             expiry: innkeeper::config::ExpiryConfig::default(),
+            placement: innkeeper::config::PlacementConfig::default(),
             visa: None,
         };
         let running = serve::open(&config).await?;

@@ -86,6 +86,10 @@ impl Config {
             let message = format!("expected 1 to 8760, got {}", self.expiry.warn_before_h);
             return wrong("expiry.warn_before_h".to_owned(), message);
         }
+        if self.placement.bytes_per_core.is_some_and(|bytes| bytes < 1 << 20) {
+            let message = "expected at least 1048576".to_owned();
+            return wrong("placement.bytes_per_core".to_owned(), message);
+        }
         self.visa.iter().try_for_each(super::VisaDoor::check)?;
         if let Some(metadata) = &self.metadata
             && !(metadata.url.starts_with("http://") && metadata.url.ends_with('/'))

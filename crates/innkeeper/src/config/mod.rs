@@ -41,6 +41,9 @@ pub struct Config {
     /// Instances that expire.
     #[serde(default)]
     pub expiry: ExpiryConfig,
+    /// Where instances are put.
+    #[serde(default)]
+    pub placement: PlacementConfig,
     /// The VISA door.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub visa: Option<VisaDoor>,
@@ -134,6 +137,26 @@ impl ExpiryConfig {
     /// How long before people are warned.
     pub fn warn_before(&self) -> Duration {
         Duration::from_secs(self.warn_before_h.saturating_mul(3600))
+    }
+}
+
+/// Where instances are put.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PlacementConfig {
+    /// Hosts are compared by the cores that are left, where so many bytes of
+    /// memory that are left count as one core (at least 1 MiB). Unset: by the
+    /// memory that is left in proportion, then by cores.
+    pub bytes_per_core: Option<u64>,
+}
+
+impl PlacementConfig {
+    /// How hosts are compared.
+    pub fn preference(&self) -> provisioner::Preference {
+        match self.bytes_per_core {
+            Some(bytes) => provisioner::Preference::BytesPerCore(bytes),
+            None => provisioner::Preference::Proportion,
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use url::Url;
 
 use super::dot_env::Variables;
 use super::{ConfigError, SecretSource};
+use crate::log_time::LogTime;
 
 /// The VISA door.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -92,6 +93,13 @@ impl VisaDoor {
     }
 }
 
+/// The bytes of memory that the old provider took for worth a core.
+const SELECT_COEFF: i64 = 4 << 30;
+/// How often the old provider said that it tries a start again.
+const START_RETRIES: i64 = 10;
+/// The variable that says otherwise; it has no prefix of the provider's.
+const MAX_START_RETRY: &str = "VISA_CLOUD_SERVER_MAX_START_RETRY";
+
 /// How the variables of VISA's web provider begin.
 const PREFIX: &str = "VISA_WEB_PROVIDER_PROXMOX_";
 
@@ -143,6 +151,12 @@ pub(super) fn table(variables: &Variables) -> Result<Table, ConfigError> {
     table.insert("state".into(), "/var/lib/innkeeper".into());
     table.insert("visa".into(), door(&seed)?.into());
     table.insert("provider".into(), Value::Array(vec![provider(&seed, variables)?.into()]));
+    let bytes = seed.number("SELECT_COEFF")?.unwrap_or(SELECT_COEFF);
+    let placement = Table::from_iter([("bytes_per_core".to_owned(), Value::from(bytes))]);
+    table.insert("placement".into(), placement.into());
+    if let Some(name) = seed.get("LOG_TIMEZONE") {
+        LogTime::parse(name).map_err(|message| wrong("LOG_TIMEZONE", message))?;
+    }
     if let Some(url) = seed.get("METADATA_SERVER") {
         table.insert("metadata".into(), metadata(&seed, url)?.into());
     }
@@ -207,6 +221,14 @@ fn provider(seed: &Seed<'_>, variables: &Variables) -> Result<Table, ConfigError
                        (separated by commas), or NODE_EXTRA_CA_CERTS";
         return Err(wrong("FINGERPRINTS", message));
     }
+    let retries = match variables.get(MAX_START_RETRY).filter(|text| !text.is_empty()) {
+        None => START_RETRIES,
+        Some(text) => text.parse().map_err(|_| ConfigError::Value {
+            field: MAX_START_RETRY.to_owned(),
+            message: format!("expected 0 to 100, got {text:?}"),
+        })?,
+    };
+    provider.insert("start_retries".into(), retries.into());
     if let Some(timeout_ms) = seed.number("TIMEOUT")? {
         // Less would only lose the answers of Proxmox's own proxy.
         let seconds = (timeout_ms.saturating_add(999) / 1_000).clamp(31, 300);
@@ -252,6 +274,8 @@ pub struct LogWishes {
     pub level: Option<&'static str>,
     /// A syslog server: host, port, the program's name there.
     pub syslog: Option<(String, u16, String)>,
+    /// The zone that times are written in; UTC when none is given.
+    pub time: LogTime,
 }
 
 impl LogWishes {
@@ -278,7 +302,9 @@ impl LogWishes {
             let program = seed.get("LOG_SYSLOG_APP_NAME")?.to_owned();
             Some((seed.get("LOG_SYSLOG_HOST")?.to_owned(), port, program))
         };
-        Self { level, syslog: syslog() }
+        // A zone that is not known is an error of the configuration.
+        let time = seed.get("LOG_TIMEZONE").and_then(|name| LogTime::parse(name).ok());
+        Self { level, syslog: syslog(), time: time.unwrap_or_default() }
     }
 }
 
@@ -333,6 +359,8 @@ mod tests {
         assert_eq!(proxmox.access.endpoints, ["https://pve.example.org:8006"]);
         assert_eq!(proxmox.access.token_id, "visa@pve!provider");
         assert_eq!(proxmox.settings.timeouts.request_s, 60);
+        assert_eq!(proxmox.settings.start_retries, 10);
+        assert_eq!(config.placement.bytes_per_core, Some(4 << 30));
         let metadata = config.metadata.unwrap();
         assert_eq!(metadata.url, "http://192.0.2.7:4001/ci/");
         assert_eq!(metadata.listen.to_string(), "0.0.0.0:4001");
@@ -356,7 +384,7 @@ mod tests {
         let mut all: BTreeMap<String, String> =
             pairs.map(|(name, value)| (format!("{PREFIX}LOG_{name}"), value.to_owned())).into();
         let wishes = |all: &BTreeMap<_, _>| LogWishes::read(&Seed(&Variables::of(all.clone())));
-        assert_eq!(wishes(&all), LogWishes { level: Some("info"), syslog: None });
+        assert_eq!(wishes(&all), LogWishes { level: Some("info"), ..LogWishes::default() });
         all.insert(format!("{PREFIX}LOG_SYSLOG_PORT"), "514".to_owned());
         assert_eq!(wishes(&all).syslog, Some(("log".to_owned(), 514, "visa".to_owned())));
     }
@@ -366,6 +394,8 @@ mod tests {
         for (name, value) in [
             ("ENDPOINT", "pve"),
             ("TIMEOUT", "soon"),
+            ("SELECT_COEFF", "much"),
+            ("LOG_TIMEZONE", "Mars/Olympus"),
             ("METADATA_SERVER", "http://a/"),
             ("USER", ""),
         ] {

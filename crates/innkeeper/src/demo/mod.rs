@@ -19,7 +19,7 @@ use client::wire::{CreateInstance, Instance, OperationState, Secret};
 use client::{Client, Endpoint, Settings};
 use secrecy::SecretString;
 
-use crate::config::{Config, ExpiryConfig, MetadataDoor, NativeDoor, StoreConfig};
+use crate::config::{Config, ExpiryConfig, MetadataDoor, NativeDoor, PlacementConfig, StoreConfig};
 use crate::serve::{self, Running};
 use crate::state::StateFolder;
 use cluster::{Cluster, Guest};
@@ -207,6 +207,7 @@ async fn open_house(cluster: &Cluster, state: &StateFolder) -> Result<Running> {
     let config = Config {
         visa: None,
         expiry: ExpiryConfig::default(),
+        placement: PlacementConfig::default(),
         store: StoreConfig::default(),
         state: state.path().to_owned(),
         native: NativeDoor { listen: any },

@@ -100,7 +100,8 @@ pub(super) fn flavour(row: &OldFlavour, others: &[OldFlavour], world: &World) ->
         false => format!("{} ({})", row.name, to_text(id)),
     };
     let disk = u64::try_from(row.disk_gib).ok().filter(|disk| *disk > 0).map(ByteCount::gib);
-    Verdict::Take(Flavour { id, name, cores, memory: ByteCount::gib(memory), disk })
+    let memory = ByteCount::gib(memory);
+    Verdict::Take(Flavour { id, name, cores, memory, disk, devices: Vec::new() })
 }
 
 /// What becomes of an instance's row. `flavours` are those that there will be.

@@ -132,6 +132,7 @@ impl Site {
         let settings = HouseSettings {
             metadata_url: config.metadata.as_ref().map(|door| door.url.clone()),
             expiry_warning: config.expiry.warn_before(),
+            preference: config.placement.preference(),
         };
         let core = Core::open(store, known, clock, random, settings).await?;
         let house = Some((Arc::clone(&core), House::new(core)));

@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 use model::InstanceId;
 use provider::{ActionContext, Applied, Error, Probe};
-use pve::property::{Agent, Nic, PropertyError};
+use pve::property::{Agent, HostPci, Nic, PropertyError};
 use pve::qemu::{ConfigChange, QemuConfig};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,9 @@ pub(crate) struct Configure {
     /// The medium with its seed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub medium: Option<Medium>,
+    /// Devices in order; empty keeps the template's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<DevicePayload>,
 }
 
 /// A medium with a seed.
@@ -51,6 +54,16 @@ pub(crate) struct Medium {
     /// The instance. The guest is told it also beside the medium: cloud-init
     /// takes a guest whose medium is gone for the same one only by that.
     pub instance: InstanceId,
+}
+
+/// One device that is handed through.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct DevicePayload {
+    /// The cluster's mapping.
+    pub mapping: String,
+    /// The type of the part, of a device that can be divided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mdev: Option<String>,
 }
 
 /// One interface.
@@ -105,6 +118,7 @@ impl Configure {
             change = change.set("agent", agent);
         }
         change = self.nics(config, change)?;
+        change = self.devices(config, change)?;
         if let Some(medium) = &self.medium
             && let Some((drive, disk)) = seed::insert(config, &medium.volume)?
         {
@@ -159,6 +173,35 @@ impl Configure {
         Ok(change)
     }
 
+    fn devices(
+        &self,
+        config: &QemuConfig,
+        mut change: ConfigChange,
+    ) -> Result<ConfigChange, Error> {
+        // PCI Express is there with this chip set alone.
+        let express = config.get("machine").is_some_and(|machine| machine.contains("q35"));
+        for (index, wanted) in self.devices.iter().enumerate() {
+            let name = format!("hostpci{index}");
+            let have: Option<HostPci> = config.get(&name).and_then(|text| text.parse().ok());
+            let same = |have: &HostPci| {
+                have.mapping() == Some(&wanted.mapping) && have.mdev() == wanted.mdev.as_deref()
+            };
+            if have.as_ref().is_some_and(same) {
+                continue;
+            }
+            let mut text = format!("mapping={}", wanted.mapping);
+            if let Some(mdev) = &wanted.mdev {
+                text.push_str(&format!(",mdev={mdev}"));
+            }
+            if express {
+                text.push_str(",pcie=1");
+            }
+            let device: HostPci = text.parse().map_err(|error| bad(&name, &error))?;
+            change = change.set(&name, device);
+        }
+        Ok(change)
+    }
+
     /// The SMBIOS strings with the address of the seed, when they differ. The
     /// clone's UUID and everything else stays.
     fn smbios(
@@ -198,8 +241,15 @@ mod tests {
     use crate::guest::tests::config;
 
     fn wanted() -> Configure {
-        let (nics, medium) = (Vec::new(), None);
-        Configure { cores: 2, memory_mib: 2048, agent: true, seed: false, nics, medium }
+        Configure {
+            cores: 2,
+            memory_mib: 2048,
+            agent: true,
+            seed: false,
+            nics: Vec::new(),
+            medium: None,
+            devices: Vec::new(),
+        }
     }
 
     fn nic(bridge: Option<&str>) -> NicPayload {
@@ -254,6 +304,23 @@ mod tests {
         assert_eq!(changes.get("net0"), Some("virtio=BC:24:11:00:00:01,bridge=vmbr1"));
         assert_eq!(changes.get("net1"), Some("virtio,bridge=vmbr9"));
         assert_eq!(changes.get("delete"), Some("net3"));
+    }
+
+    #[test]
+    fn devices_are_named_by_their_mapping_and_on_pci_express_where_there_is_one() {
+        let mut configure = wanted();
+        let device = |mapping: &str, mdev: Option<&str>| DevicePayload {
+            mapping: mapping.to_owned(),
+            mdev: mdev.map(str::to_owned),
+        };
+        configure.devices = vec![device("gpu", None), device("vgpu", Some("nvidia-63"))];
+        let mut options = AS_WANTED.to_vec();
+        options.push(("machine", "q35"));
+        let changes = sent(&configure, &config(&options), None);
+        assert_eq!(changes.get("hostpci0"), Some("mapping=gpu,pcie=1"));
+        assert_eq!(changes.get("hostpci1"), Some("mapping=vgpu,mdev=nvidia-63,pcie=1"));
+        options.extend([("hostpci0", "mapping=gpu"), ("hostpci1", "mdev=nvidia-63,mapping=vgpu")]);
+        assert!(configure.changes(&config(&options), None).unwrap().is_empty());
     }
 
     #[test]

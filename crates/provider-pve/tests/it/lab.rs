@@ -282,6 +282,7 @@ pub fn intent() -> CreateIntent {
         memory: ByteCount::gib(1),
         root_disk: Some(ByteCount::gib(5)),
         nics: vec![],
+        devices: Vec::new(),
         security_groups: vec!["web".into(), "ssh".into()],
         seed: SeedAccess::Http,
         power_on: true,

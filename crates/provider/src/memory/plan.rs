@@ -190,6 +190,7 @@ impl Planner<'_> {
                 request_timeout: REQUEST_TIMEOUT,
                 settle: SETTLE,
                 deadline: DEADLINE.saturating_add(timeout),
+                attempts: None,
             })
         });
         Ok(Plan {

@@ -251,6 +251,7 @@ fn batch(world: &World) -> Batch {
             memory: host.memory,
             cores_allocated: on_it().map(|guest| guest.cores).sum(),
             memory_allocated: model::ByteCount::bytes(memory),
+            devices: std::collections::BTreeMap::new(),
             closed: host.closed.clone(),
             native: json!({"taken": world.guests.keys().collect::<Vec<_>>()}),
         }

@@ -75,6 +75,7 @@ impl Harness for Memory {
             memory: ByteCount::gib(1),
             root_disk: Some(ByteCount::gib(10)),
             nics: Vec::new(),
+            devices: Vec::new(),
             security_groups: vec!["web".to_owned(), "db".to_owned()],
             seed: SeedAccess::Http,
             power_on: true,

@@ -25,6 +25,9 @@ impl InstanceLimits {
     pub const USER_DATA: usize = 64 * 1024;
     /// Disks, interfaces, groups, keys and labels of one instance, each.
     pub const PARTS: usize = 32;
+    /// Devices of hosts that one instance has: Proxmox VE, the narrowest of the
+    /// providers, takes 16.
+    pub const DEVICES: u32 = 16;
     /// Bytes of a label's key or value.
     pub const LABEL: usize = 255;
     /// Bytes of a description. Proxmox VE, the narrowest of the providers, takes
@@ -62,6 +65,7 @@ pub(super) fn spec_of(
             .ok_or_else(|| needed("memory"))?,
         disks,
         nics: request.nics.clone(),
+        devices: flavour.map(|flavour| flavour.devices.clone()).unwrap_or_default(),
         security_groups: request.security_groups.clone(),
         host: request.host.clone(),
         start: request.start,

@@ -2,12 +2,15 @@
 //! door gave it, hosts and security groups as last seen, and waiting until an
 //! instance comes to rest.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use model::{
-    ByteCount, Caller, Error, HostId, Image, Instance, InstanceId, ProviderId, Role, Timestamp,
+    ByteCount, Caller, Error, HostId, Image, Instance, InstanceId, Phase, ProviderId, Role,
+    Timestamp,
 };
+use provider::HostView;
 use secrecy::SecretString;
 use store::{Annotation, Change, NUMBERS};
 
@@ -33,6 +36,19 @@ pub struct HostInfo {
     pub cores_allocated: u32,
     /// Memory given to guests, whoever owns them.
     pub memory_allocated: ByteCount,
+    /// Devices that guests can get, by their names.
+    pub devices: BTreeMap<String, DeviceInfo>,
+}
+
+/// Devices of one name on a host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// How many there are.
+    pub count: u32,
+    /// Whether each can be divided among several guests.
+    pub divisible: bool,
+    /// How many instances of the house have. What others have is not seen.
+    pub given: u32,
 }
 
 impl House {
@@ -86,7 +102,9 @@ impl House {
                 return None;
             }
             oldest = oldest.min(view.complete_at);
+            let given = self.devices_given(provider);
             hosts.extend(view.hosts.iter().map(|host| HostInfo {
+                devices: devices_of(host, &given),
                 provider: provider.clone(),
                 id: host.id.clone(),
                 online: host.online,
@@ -98,6 +116,21 @@ impl House {
             }));
         }
         Some((hosts, oldest))
+    }
+
+    /// The devices that instances have, by host and name.
+    fn devices_given(&self, provider: &ProviderId) -> BTreeMap<(HostId, String), u32> {
+        let mut given = BTreeMap::new();
+        for row in self.core.read_model.of_provider(provider) {
+            let Some(seen) = row.observed.as_ref().filter(|_| row.phase != Phase::Failed) else {
+                continue;
+            };
+            for device in &row.spec.devices {
+                let place = (seen.host.clone(), device.name.clone());
+                *given.entry(place).or_default() += device.count;
+            }
+        }
+        given
     }
 
     /// The names of the security groups of all providers, sorted, as last seen.
@@ -138,6 +171,18 @@ impl House {
         };
         Ok(tokio::time::timeout(patience, wait).await.is_ok())
     }
+}
+
+fn devices_of(
+    host: &HostView,
+    given: &BTreeMap<(HostId, String), u32>,
+) -> BTreeMap<String, DeviceInfo> {
+    let info = |(name, devices): (&String, &provider::HostDevices)| {
+        let given = given.get(&(host.id.clone(), name.clone())).copied().unwrap_or_default();
+        let info = DeviceInfo { count: devices.count, divisible: devices.divisible, given };
+        (name.clone(), info)
+    };
+    host.devices.iter().map(info).collect()
 }
 
 /// What the caller's door calls the instance, and keeps about it.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{ByteCount, Caller, Error, Flavour, FlavourId, Role};
+use model::{ByteCount, Caller, DeviceRequest, Error, Flavour, FlavourId, Role};
 use store::Change;
 
 use super::audit::Asked;
@@ -20,6 +20,8 @@ pub struct NewFlavour {
     pub memory: ByteCount,
     /// The root disk; `None` keeps the image's.
     pub disk: Option<ByteCount>,
+    /// Devices of the host.
+    pub devices: Vec<DeviceRequest>,
 }
 
 impl House {
@@ -44,6 +46,7 @@ impl House {
             cores: request.cores,
             memory: request.memory,
             disk: request.disk,
+            devices: request.devices,
         };
         self.take_over_flavour(caller, flavour.clone()).await?;
         Ok(flavour)
@@ -86,6 +89,22 @@ pub(super) fn check(request: &Flavour) -> Result<(), Error> {
     {
         let message = format!("expected up to {}, got {disk}", Limits::DISK_MOST);
         return Err(Error::invalid("disk", message));
+    }
+    let plain = |text: &str| {
+        (1..=128).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    let mut total = 0u32;
+    for (index, device) in request.devices.iter().enumerate() {
+        if !plain(&device.name) || !device.part.as_deref().is_none_or(plain) {
+            let message = "expected letters, digits, '-', '_' and '.', at most 128 of them";
+            return Err(Error::invalid(format!("devices[{index}].name"), message));
+        }
+        total = total.saturating_add(device.count);
+        if device.count == 0 || total > Limits::DEVICES {
+            let message = format!("expected 1 to {} devices together", Limits::DEVICES);
+            return Err(Error::invalid(format!("devices[{index}].count"), message));
+        }
     }
     Ok(())
 }

@@ -26,7 +26,7 @@ use model::Error;
 pub use adoption::AdoptInstance;
 pub use changes::{EditInstance, NewSnapshot, ResizeInstance};
 pub use checks::InstanceLimits;
-pub use dialect::HostInfo;
+pub use dialect::{DeviceInfo, HostInfo};
 pub use dry_run::PlannedCreate;
 pub use events::EventQuery;
 pub use figures::{CallCounts, Figures};

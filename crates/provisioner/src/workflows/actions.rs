@@ -53,7 +53,7 @@ pub(super) fn steps_of(plan: &Plan, mut pivoted: bool) -> Result<Vec<StepDef>, S
             request_timeout: action.request_timeout,
             settle: action.settle,
             deadline: action.deadline,
-            retry: Retry { attempts: ATTEMPTS, ..Retry::default() },
+            retry: Retry { attempts: action.attempts.unwrap_or(ATTEMPTS), ..Retry::default() },
         });
     }
     Ok(steps)
@@ -253,6 +253,7 @@ pub(super) fn step_error(error: provider::Error) -> StepError {
         Error::NotSent(_) | Error::Busy(_) | Error::Unavailable(_) => {
             StepError::unavailable(reason)
         }
+        Error::Failed(_) => StepError::transient(reason),
         Error::Ambiguous { settle, .. } => StepError::Ambiguous { reason, settle },
         // Somebody else has taken the id: another one may do.
         Error::Rejected { why: Rejection::Exists, .. } => {

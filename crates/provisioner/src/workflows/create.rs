@@ -158,6 +158,7 @@ pub(crate) fn intent(
         memory: spec.memory,
         root_disk: spec.disks.first().map(|disk| disk.size),
         nics: spec.nics.clone(),
+        devices: spec.devices.clone(),
         security_groups: spec.security_groups.clone(),
         seed,
         power_on,

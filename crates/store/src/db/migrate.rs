@@ -21,6 +21,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("projects", include_str!("../../migrations/0007_projects.sql")),
     ("ownership", include_str!("../../migrations/0008_ownership.sql")),
     ("webhooks", include_str!("../../migrations/0009_webhooks.sql")),
+    ("devices", include_str!("../../migrations/0010_devices.sql")),
 ];
 
 const CREATE_VERSIONS: &str = "CREATE TABLE IF NOT EXISTS schema_versions (

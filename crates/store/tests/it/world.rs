@@ -187,6 +187,7 @@ impl World {
             cores: 1,
             memory: ByteCount::gib(1),
             disk: None,
+            devices: Vec::new(),
         }
     }
 

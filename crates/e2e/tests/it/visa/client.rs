@@ -137,6 +137,15 @@ impl Client {
         answer.json()
     }
 
+    /// Waits until the cluster's template has been seen.
+    pub async fn until_images(&self) {
+        let begun = std::time::Instant::now();
+        while self.get("/api/images").await == Value::Array(Vec::new()) {
+            assert!(begun.elapsed() < Duration::from_secs(60), "no image");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// An instance, read as both generations of client read it.
     pub async fn instance(&self, id: &str) -> Value {
         let row = self.get(&format!("/api/instances/{id}")).await;

@@ -44,11 +44,7 @@ async fn cluster() -> Simulator {
         .start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
         .await
         .expect("the simulator starts");
-    let (id, secret) = simulator.token().split_once('=').expect("a token");
-    let endpoint = simulator.url().parse().expect("a URL");
-    let mut config = pve::Config::new([endpoint], pve::Auth::token(id, secret.to_owned()));
-    config.tls = pve::Tls::pinned([simulator.fingerprint().parse().expect("a fingerprint")]);
-    let client = pve::Client::new(config).expect("a client");
+    let client = super::cluster_client(&simulator);
     let rules = client.node("pve1").qemu(100.try_into().expect("a vmid")).firewall().rules();
     for group in ["visa-default", "visa-ssh"] {
         // As the old provider made them: switched off.

@@ -1,9 +1,14 @@
 //! A VISA server that is served by the real binary over a simulated cluster.
 
+mod boot;
 mod client;
+mod cut_off;
+mod devices;
 mod import;
+mod transcript;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ::client::wire::NewFlavour;
@@ -30,6 +35,26 @@ async fn cluster() -> Simulator {
         .start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
         .await
         .expect("the simulator starts")
+}
+
+/// A client of the library for the cluster itself.
+fn cluster_client(simulator: &Simulator) -> pve::Client {
+    let (id, secret) = simulator.token().split_once('=').expect("a token");
+    let endpoint = simulator.url().parse().expect("a URL");
+    let mut config = pve::Config::new([endpoint], pve::Auth::token(id, secret.to_owned()));
+    config.tls = pve::Tls::pinned([simulator.fingerprint().parse().expect("a fingerprint")]);
+    pve::Client::new(config).expect("a client")
+}
+
+/// A free port for the door, and its table of the configuration.
+fn door(folder: &Path) -> (SocketAddr, String) {
+    let token = folder.join("token");
+    std::fs::write(&token, "visa-token\n").expect("written");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let table =
+        format!("[visa]\nlisten = \"{address}\"\ntoken_file = {token:?}\ndelete_grace_s = 5\n");
+    (address, table)
 }
 
 fn guest(simulator: &Simulator, name: &str) -> Option<Value> {
@@ -62,22 +87,13 @@ async fn visas_instance_lives_its_life_while_replies_of_proxmox_are_lost() {
     let simulator = cluster().await;
     let before = simulator.dump();
     let folder = tempfile::tempdir().expect("a folder");
-    let token = folder.path().join("token");
-    std::fs::write(&token, "visa-token\n").expect("written");
-    let address =
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port").local_addr().unwrap();
-    let door =
-        format!("[visa]\nlisten = \"{address}\"\ntoken_file = {token:?}\ndelete_grace_s = 5\n");
+    let (address, door) = door(folder.path());
     let site = Site::with_store(&simulator, simulator.token(), "", &door).expect("a site");
     let mut server = site.serve().expect("it starts");
     let native = site.open(&mut server).await.expect("it opens");
     let visa = Client { address, token: "visa-token".to_owned() };
     let flavour = add_flavour(&native).await;
-    let begun = Instant::now();
-    while visa.get("/api/images").await == json!([]) {
-        assert!(begun.elapsed() < Duration::from_secs(60), "no image");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    visa.until_images().await;
     assert_eq!(visa.get("/api/images/9000").await["name"], "debian");
 
     // Each of these effects happens, and its answer is lost.
@@ -130,6 +146,7 @@ async fn add_flavour(native: &::client::Client) -> String {
         cores: 2,
         memory_bytes: 1 << 30,
         disk_bytes: Some(4 << 30),
+        devices: Vec::new(),
     };
     native.create_flavour(&flavour).await.expect("a flavour").id.to_string()
 }

@@ -49,6 +49,7 @@ pub(super) fn intent() -> CreateIntent {
         memory: ByteCount::gib(1),
         root_disk: Some(ByteCount::gib(10)),
         nics: vec![NicSpec { network: Some("lan".to_owned()) }],
+        devices: Vec::new(),
         security_groups: vec!["web".to_owned(), "db".to_owned()],
         seed: SeedAccess::Http,
         power_on: true,
