@@ -15,6 +15,7 @@ pub mod progress;
 mod projects;
 mod receiver;
 pub mod size;
+mod webhooks;
 pub mod wire;
 
 pub use error::Error;

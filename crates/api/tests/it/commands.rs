@@ -152,3 +152,28 @@ async fn results_are_tables_for_people_and_json_for_programs() {
     assert_eq!(socket.run("instance delete web-1").await.exit, 5);
     assert_eq!(socket.run("instance list").await.exit, 0);
 }
+
+#[tokio::test]
+async fn what_happened_and_who_asked_is_listed_and_posted() {
+    let doors = Doors::open().await;
+    let socket = Socket::open(&doors, &doors.token("default", Role::Admin, None).await).await;
+    let create = "instance create web-1 --image debian --cores 1 --memory 1G --wait -o json";
+    assert_eq!(socket.run(create).await.exit, 0);
+    let events = socket.run("event list --limit 1000").await.out;
+    assert!(events.contains("instance.created"), "{events}");
+    let following = socket.run("event follow --after 0 -o json");
+    let cut = tokio::time::timeout(std::time::Duration::from_millis(300), following).await;
+    assert!(cut.is_err(), "it goes on until it is interrupted");
+    let audit = socket.run("audit list --action create --outcome accepted").await.out;
+    assert_eq!(audit.lines().count(), 2, "a title and one line: {audit}");
+    let made = socket.run("webhook create https://hooks.example/x --project default").await;
+    assert_eq!((made.exit, made.out.lines().count()), (0, 1), "{}{}", made.out, made.error);
+    let hooks = socket.run("webhook list -o json").await.out;
+    let hooks: serde_json::Value = serde_json::from_str(&hooks).unwrap();
+    assert_eq!(hooks["webhooks"][0]["url"], "https://hooks.example/x");
+    let id = hooks["webhooks"][0]["id"].as_str().unwrap();
+    assert_eq!(socket.run(&format!("webhook delete {id}")).await.exit, 0);
+    let hooks = socket.run("webhook list -o json").await.out;
+    assert!(hooks.contains("\"webhooks\": []"), "{hooks}");
+    socket.shutdown.cancel();
+}

@@ -5,6 +5,7 @@
 mod catalogue;
 mod change;
 mod connection;
+mod event;
 mod exit;
 mod filter;
 mod instance;
@@ -13,6 +14,7 @@ mod orphan;
 mod output;
 mod project;
 mod token;
+mod webhook;
 
 use std::path::Path;
 
@@ -23,11 +25,13 @@ pub use exit::{EXIT_CODES, Exit, Failure};
 pub use output::{Format, Screen, clean};
 
 use catalogue::{FlavourCommand, ImageCommand};
+use event::{AuditCommand, EventCommand};
 use instance::InstanceCommand;
 use operation::OperationCommand;
 use orphan::OrphanCommand;
 use project::ProjectCommand;
 use token::TokenCommand;
+use webhook::WebhookCommand;
 
 use crate::Client;
 
@@ -56,6 +60,15 @@ pub enum Command {
     /// Create, list and revoke API tokens
     #[command(subcommand, after_help = EXIT_CODES)]
     Token(TokenCommand),
+    /// List and follow what happens
+    #[command(subcommand, after_help = EXIT_CODES)]
+    Event(EventCommand),
+    /// List who asked for what
+    #[command(subcommand, after_help = EXIT_CODES)]
+    Audit(AuditCommand),
+    /// Have events posted elsewhere
+    #[command(subcommand, after_help = EXIT_CODES)]
+    Webhook(WebhookCommand),
 }
 
 /// Carries a command out: its result on standard output, progress and errors on
@@ -90,6 +103,9 @@ pub async fn run_with(
         Command::Orphan(command) => orphan::run(client, screen, command).await,
         Command::Project(command) => project::run(client, screen, command).await,
         Command::Token(command) => token::run(client, screen, command).await,
+        Command::Event(command) => event::run(client, screen, command).await,
+        Command::Audit(command) => event::audit(client, screen, command).await,
+        Command::Webhook(command) => webhook::run(client, screen, command).await,
     }
 }
 

@@ -59,6 +59,12 @@ fn every_documented_command_parses() {
         "innkeeper token create ci --project p --role reader --expires-in 30d",
         "innkeeper token list",
         &format!("innkeeper token revoke {id}"),
+        &format!("innkeeper event list --instance {id} --after 7 --limit 10"),
+        "innkeeper event follow --project p --after 0",
+        "innkeeper audit list --action create --outcome accepted --limit 1000",
+        "innkeeper webhook create https://hooks.example/x --project p",
+        "innkeeper webhook list",
+        &format!("innkeeper webhook delete {id}"),
     ] {
         parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
     }
@@ -74,6 +80,7 @@ fn bad_arguments_say_what_was_expected() {
         ("innkeeper operation watch nope", "an operation id (a UUID) expected"),
         ("innkeeper instance create a --image i --flavour f --label x", "expected KEY=VALUE"),
         ("innkeeper token create t --expires-in 30", "30d"),
+        ("innkeeper event list --limit 1001", "1001 is not in 1..=1000"),
     ] {
         let error = parse(line).expect_err(line).to_string();
         assert!(error.contains(expected), "{line}: {error}");
