@@ -125,8 +125,8 @@ pub(crate) struct Summary {
     head: Vec<u8>,
 }
 
-/// How many first bytes are kept: enough for the mark of an image.
-const HEAD: usize = 16;
+/// How many first bytes are kept: enough for the mark and the size of an image.
+const HEAD: usize = 32;
 
 impl Summary {
     pub fn new() -> Self {

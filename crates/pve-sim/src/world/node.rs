@@ -27,6 +27,9 @@ pub(crate) struct Settings {
     pub interfaces: Option<Interfaces>,
     /// Interfaces as they will be after the next reload.
     pub new_interfaces: Option<Interfaces>,
+    /// The subscription key.
+    #[serde(default)]
+    pub subscription: Option<String>,
     /// Services that were stopped.
     pub stopped: std::collections::BTreeSet<String>,
 }

@@ -76,6 +76,9 @@ pub(crate) struct Volume {
     pub content: String,
     pub format: String,
     pub size: u64,
+    /// The size of the disk that an image file holds, where it tells.
+    #[serde(default)]
+    pub disk: Option<u64>,
     pub vmid: Option<u32>,
     /// The base volume's name, for linked clones.
     pub parent: Option<String>,

@@ -10,6 +10,7 @@ mod cluster;
 mod consoles;
 mod facts;
 mod faults;
+mod field;
 mod firewall;
 mod lifecycle;
 mod lxc;

@@ -5,7 +5,12 @@ use pve_sim::Version;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-async fn upload(client: &Client, fields: &[(&str, &str)], name: &str, content: &[u8]) -> Answer {
+pub async fn upload(
+    client: &Client,
+    fields: &[(&str, &str)],
+    name: &str,
+    content: &[u8],
+) -> Answer {
     let mut body = Vec::new();
     for (field, value) in fields {
         body.extend(

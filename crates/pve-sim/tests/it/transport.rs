@@ -98,10 +98,10 @@ async fn fact_06_there_is_no_404() {
         "501 Method 'GET /nodes//tasks/nope/status' not implemented"
     );
     // A method that Proxmox has and the simulator has not says so.
-    let left = client.get("/nodes/pve1/ceph/status").await;
+    let left = client.get("/nodes/pve1/disks/zfs/tank").await;
     assert_eq!(
         left.line(),
-        "501 Method 'GET /nodes/{node}/ceph/status' not implemented in this simulator"
+        "501 Method 'GET /nodes/{node}/disks/zfs/{name}' not implemented in this simulator"
     );
 }
 

@@ -17,13 +17,12 @@ mod metrics;
 mod nextid;
 mod notifications;
 mod options;
-mod replication;
+pub(crate) mod replication;
 mod resources;
 mod sdn;
 mod sdn_lock;
 mod status;
 
-pub(crate) use replication::of_node as replication_of_node;
 pub(crate) use resources::{guest_row, resources, storage_row, used};
 
 /// The handlers of this folder.
@@ -48,7 +47,8 @@ pub(crate) fn handler(verb: &str, path: &str) -> Option<Plain> {
         sdn_lock::handler,
         acme::handler,
     ];
-    files.iter().find_map(|handler| handler(verb, rest))
+    let found = files.iter().find_map(|handler| handler(verb, rest));
+    found.or_else(|| rest.starts_with("/ceph").then_some(super::nodes::no_ceph as Plain))
 }
 
 /// A list of names under one key, as the API's directories are.

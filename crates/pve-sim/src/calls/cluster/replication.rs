@@ -9,7 +9,7 @@ use crate::engine::Call;
 use crate::fail::Fail;
 use crate::schema::Version;
 use crate::world::World;
-use crate::world::guest::Kind;
+use crate::world::guest::{Guest, Kind};
 use crate::world::sections::Section;
 
 /// The handlers of this file.
@@ -121,15 +121,47 @@ pub(crate) fn of_node(call: &Call<'_>) -> Vec<Value> {
         if may(call, id, false).is_err() {
             continue;
         }
-        let mut row = show(world, id, section);
-        row["vmtype"] = json!(if guest.kind == Kind::Qemu { "qemu" } else { "lxc" });
-        row["source"] = json!(node);
-        for (name, value) in [("duration", 0), ("fail_count", 0), ("last_sync", 0), ("last_try", 0)]
-        {
-            row[name] = json!(value);
-        }
-        row["next_sync"] = json!((world.now.as_secs() / 900 + 1) * 900);
-        rows.push(row);
+        rows.push(state(world, id, section, guest));
     }
     rows
+}
+
+/// A job with its state: nothing is ever sent.
+fn state(world: &World, id: &str, section: &Section, guest: &Guest) -> Value {
+    let mut row = show(world, id, section);
+    row["vmtype"] = json!(if guest.kind == Kind::Qemu { "qemu" } else { "lxc" });
+    row["source"] = json!(guest.node);
+    for name in ["duration", "fail_count", "last_sync", "last_try"] {
+        row[name] = json!(0);
+    }
+    row["next_sync"] = json!((world.now.as_secs() / 900 + 1) * 900);
+    row
+}
+
+/// The first job of a guest.
+pub(crate) fn job_of(world: &World, vmid: u32) -> Option<String> {
+    let mut ids = world.sections.all(JOBS.file).map(|(id, _)| id);
+    ids.find(|id| guest_of(id).0 == vmid).cloned()
+}
+
+/// The job that a call about a node names, and its guest.
+fn named<'a>(call: &'a Call<'_>) -> Result<(&'a Section, &'a Guest), Fail> {
+    let (id, node) = (call.params.text("id"), call.params.node());
+    may(call, id, false)?;
+    let guest = call.world.guests.get(&guest_of(id).0).filter(|guest| guest.node == node);
+    let section = call.world.sections.get(JOBS.file, id);
+    section.zip(guest).ok_or_else(|| Fail::new(format!("no such replication job '{id}'")))
+}
+
+/// `GET /nodes/{node}/replication/{id}/status`
+pub(crate) fn status(call: &mut Call<'_>) -> Result<Value, Fail> {
+    let (section, guest) = named(call)?;
+    Ok(state(call.world, call.params.text("id"), section, guest))
+}
+
+/// `GET /nodes/{node}/replication/{id}/log`: no job has run.
+pub(crate) fn log(call: &mut Call<'_>) -> Result<Value, Fail> {
+    named(call)?;
+    call.total = Some(1);
+    Ok(json!([{"n": 1, "t": "no content"}]))
 }

@@ -300,6 +300,9 @@ impl Work for Apply {
         let vnets: Vec<String> = world.sections.all(VNETS.file).map(|(id, _)| id.clone()).collect();
         for node in world.nodes.values_mut().filter(|node| node.online) {
             node.bridges.retain(|bridge| !world.sdn_bridges.contains(bridge));
+            // The host's own interfaces stay as they are.
+            let own = node.interfaces();
+            node.settings.interfaces.get_or_insert(own);
             node.bridges.extend(vnets.iter().cloned());
             log.push(format!("{}: reloading network config", node.name));
         }

@@ -134,6 +134,37 @@ fn refs(call: &mut Call<'_>) -> Result<Value, Fail> {
     Ok(Value::Array(rows))
 }
 
+/// Whether a source or destination names a set or an alias that is there; an
+/// address is neither. Those of the guest may come without `guest/`, those of
+/// the cluster without `dc/`.
+fn check_reference(call: &mut Call<'_>, item: &str) -> Result<(), String> {
+    let (kind, reference) = match item.strip_prefix('+') {
+        Some(name) => ("ipset", name),
+        None if item.starts_with(|letter: char| letter.is_ascii_alphabetic())
+            && !item.contains(':') =>
+        {
+            ("alias", item)
+        }
+        None => return Ok(()),
+    };
+    if reference.starts_with("sdn/") {
+        return Ok(());
+    }
+    let own = scope(call).map(|own| own.clone()).unwrap_or_default();
+    let cluster = call.world.firewalls.get("cluster");
+    let (place, name) = reference.split_once('/').unwrap_or(("", reference));
+    let has = |firewall: &Firewall| match kind {
+        "ipset" => firewall.sets.contains_key(name),
+        _ => firewall.aliases.contains_key(&name.to_ascii_lowercase()),
+    };
+    let there = match place {
+        "dc" => cluster.is_some_and(has),
+        "guest" => has(&own),
+        _ => has(&own) || cluster.is_some_and(has),
+    };
+    if there { Ok(()) } else { Err(format!("no such {kind} '{reference}'")) }
+}
+
 fn refs_of(firewall: &Firewall, scope: &str) -> Vec<Value> {
     let row = |kind: &str, name: &str, reference: String, comment: &Option<String>| {
         let mut row = json!({"type": kind, "name": name, "ref": reference, "scope": scope});

@@ -43,40 +43,53 @@ fn given(params: &Params) -> Rule {
     kept.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
-fn check_rule(call: &Call<'_>, rule: &Rule) -> Result<(), Fail> {
-    let action = rule.get("action").map_or("", String::as_str);
-    match rule.get("type").map(String::as_str) {
-        Some("group") if !call.world.groups.contains_key(action) => {
-            Err(Fail::parameter("action", format!("no such security group '{action}'")))
+/// What Proxmox's `verify_rule` says, at creations and at changes.
+fn check_rule(call: &mut Call<'_>, rule: &Rule) -> Result<(), Fail> {
+    let get = |name: &str| rule.get(name).map_or("", String::as_str);
+    let action = get("action");
+    match get("type") {
+        "group" if !call.world.groups.contains_key(action) => {
+            let text = format!("no such security group '{action}'");
+            return Err(Fail::parameter("action", text));
         }
-        Some("in" | "out" | "forward") if !matches!(action, "ACCEPT" | "DROP" | "REJECT") => {
-            Err(Fail::parameter("action", format!("unknown action '{action}'")))
+        "in" | "out" | "forward" if !matches!(action, "ACCEPT" | "DROP" | "REJECT") => {
+            return Err(Fail::parameter("action", format!("unknown action '{action}'")));
         }
-        _ if rule.get("macro").is_some_and(|name| !super::cluster::is_macro(name)) => {
-            let name = rule.get("macro").map_or("", String::as_str);
-            Err(Fail::parameter("macro", format!("unknown macro '{name}'")))
-        }
-        _ if rule.contains_key("dport")
-            && !rule.contains_key("proto")
-            && !rule.contains_key("macro") =>
-        {
-            Err(Fail::parameter("proto", "missing property - 'dport' requires this property"))
-        }
-        _ => Ok(()),
+        _ => {}
     }
+    if rule.contains_key("macro") && !super::cluster::is_macro(get("macro")) {
+        return Err(Fail::parameter("macro", format!("unknown macro '{}'", get("macro"))));
+    }
+    for port in ["dport", "sport"] {
+        if rule.contains_key(port) && !rule.contains_key("proto") && !rule.contains_key("macro") {
+            let text = format!("missing property - '{port}' requires this property");
+            return Err(Fail::parameter("proto", text));
+        }
+    }
+    if call.params.get("vmid").is_some()
+        && rule.contains_key("iface")
+        && crate::schema::split_index(get("iface")).is_none_or(|(stem, _)| stem != "net")
+    {
+        let text = r"value does not match the regex pattern 'net\d+'";
+        return Err(Fail::parameter("iface", text));
+    }
+    for side in ["source", "dest"] {
+        for item in get(side).split(',').filter(|item| !item.is_empty()) {
+            super::check_reference(call, item).map_err(|text| Fail::parameter(side, text))?;
+        }
+    }
+    Ok(())
 }
 
-/// One rule, of a firewall or a group.
+/// One rule, of a firewall or a group. A new rule goes to the top: `pos` is
+/// taken and not heeded (Ansible's module says so of Proxmox, too).
 pub(super) fn add(call: &mut Call<'_>) -> Result<Value, Fail> {
     let rule = given(call.params);
     check_rule(call, &rule)?;
     let params = call.params;
-    let at = params.number("pos").unwrap_or(0) as usize;
     let rules = rules_of(call)?;
     check_digest(rules, params.get("digest"))?;
-    // A new rule goes to the top unless told otherwise.
-    let at = at.min(rules.len());
-    rules.insert(at, rule);
+    rules.insert(0, rule);
     Ok(Value::Null)
 }
 
@@ -96,14 +109,20 @@ pub(super) fn change(call: &mut Call<'_>) -> Result<Value, Fail> {
     let at = position(rules, params.text("pos"))?;
     check_digest(rules, params.get("digest"))?;
     if let Some(to) = params.number("moveto") {
-        let rule = rules.remove(at);
+        // It comes before the rule that is there now.
         let to = (to as usize).min(rules.len());
-        rules.insert(to, rule);
+        let rule = rules.remove(at);
+        rules.insert(if to > at { to - 1 } else { to }, rule);
         return Ok(Value::Null);
     }
-    rules[at].extend(given(params));
+    let mut rule = rules[at].clone();
+    rule.extend(given(params));
     for name in params.text("delete").split([',', ';', ' ']) {
-        rules[at].remove(name);
+        rule.remove(name);
+    }
+    check_rule(call, &rule)?;
+    if let Some(place) = rules_of(call)?.get_mut(at) {
+        *place = rule;
     }
     Ok(Value::Null)
 }

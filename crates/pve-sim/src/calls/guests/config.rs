@@ -33,12 +33,9 @@ pub(crate) fn read<F: Family>(call: &mut Call<'_>) -> Result<Value, Fail> {
     let guest = guest::<F>(call)?;
     let mut config = guest.config.clone();
     if let Some(name) = call.params.get("snapshot") {
-        let snapshot = guest.snapshots.get(name);
-        config = snapshot
-            .ok_or_else(|| Fail::new(format!("snapshot '{name}' does not exist")))?
-            .config
-            .clone();
-    } else if !call.params.flag("current") {
+        return of_snapshot::<F>(call, guest, name);
+    }
+    if !call.params.flag("current") {
         for (key, value) in &guest.pending {
             match value {
                 Some(value) => config.insert(key.clone(), value.clone()),
@@ -53,6 +50,32 @@ pub(crate) fn read<F: Family>(call: &mut Call<'_>) -> Result<Value, Fail> {
     row.insert("digest".into(), json!(guest.digest()));
     Ok(Value::Object(row))
 }
+
+/// `GET …/config?snapshot=…`: the section of the snapshot, with its own parent,
+/// time and description.
+fn of_snapshot<F: Family>(call: &Call<'_>, guest: &Guest, name: &str) -> Result<Value, Fail> {
+    if call.params.flag("current") {
+        let mut fail = Fail::parameter("snapshot", CURRENT);
+        fail.errors.insert("current".into(), CURRENT.into());
+        return Err(fail);
+    }
+    let snapshot = guest.snapshots.get(name);
+    let snapshot =
+        snapshot.ok_or_else(|| Fail::new(format!("snapshot '{name}' does not exist")))?;
+    let mut row = show(call.world, F::KIND, &snapshot.config);
+    row.insert("snaptime".into(), json!(snapshot.time.as_secs()));
+    if let Some(parent) = &snapshot.parent {
+        row.insert("parent".into(), json!(parent));
+    }
+    if !snapshot.description.is_empty() {
+        row.insert("description".into(), json!(snapshot.description));
+    }
+    row.insert("digest".into(), json!(guest.digest()));
+    Ok(Value::Object(row))
+}
+
+/// From memory of Proxmox's text.
+const CURRENT: &str = "cannot use 'snapshot' parameter with 'current'";
 
 /// `GET …/pending`
 pub(crate) fn pending<F: Family>(call: &mut Call<'_>) -> Result<Value, Fail> {

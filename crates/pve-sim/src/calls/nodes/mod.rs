@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Plain, rrd};
+use crate::calls::cluster::replication;
 use crate::engine::Call;
 use crate::fail::Fail;
 use crate::schema::Version;
@@ -31,11 +32,17 @@ pub(crate) fn handler(verb: &str, path: &str) -> Option<Plain> {
         ("GET", "/{node}/status") => status,
         ("GET", "/{node}/rrddata") => rrddata,
         ("GET", "/{node}/rrd") => rrd_image,
-        ("GET", "/{node}/replication") => {
-            |call| Ok(Value::Array(crate::calls::cluster::replication_of_node(call)))
-        }
+        ("GET", "/{node}/replication") => |call| Ok(Value::Array(replication::of_node(call))),
+        ("GET", "/{node}/replication/{id}/status") => replication::status,
+        ("GET", "/{node}/replication/{id}/log") => replication::log,
+        (_, rest) if rest.starts_with("/{node}/ceph") => no_ceph,
         _ => return None,
     })
+}
+
+/// Every call about Ceph on a host where it is not installed. From memory.
+pub(crate) fn no_ceph(_: &mut Call<'_>) -> Result<Value, Fail> {
+    Err(Fail::new("binary not installed: /usr/bin/ceph-mon"))
 }
 
 /// `GET /version`

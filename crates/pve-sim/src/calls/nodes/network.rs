@@ -41,7 +41,8 @@ fn is_bridge(kind: &str) -> bool {
 /// Whether an interface is of the wanted type.
 fn fits(wanted: &str, kind: &str) -> bool {
     match wanted {
-        "any_bridge" | "any_local_bridge" | "include_sdn" => is_bridge(kind),
+        "any_bridge" | "any_local_bridge" => is_bridge(kind),
+        "include_sdn" => true,
         _ => wanted == kind,
     }
 }
@@ -66,13 +67,11 @@ fn list(call: &mut Call<'_>) -> Result<Value, Fail> {
             rows.push(row);
         }
     }
-    if wanted.is_none_or(|wanted| fits(wanted, "bridge")) {
-        // Bridges of virtual networks are in a file of their own.
-        let extra = node
-            .bridges
-            .iter()
-            .filter(|bridge| !coming.contains_key(*bridge) && !now.contains_key(*bridge));
-        rows.extend(extra.map(|bridge| json!({"iface": bridge, "type": "bridge", "active": 1})));
+    // Bridges of virtual networks are in a file of their own; they are listed for
+    // who asks for them. Source: Proxmox's `get_local_vnets`, from memory.
+    if matches!(wanted, Some("any_bridge" | "include_sdn" | "vnet")) {
+        let extra = call.world.sdn_bridges.iter().filter(|name| node.bridges.contains(*name));
+        rows.extend(extra.map(|name| json!({"iface": name, "type": "vnet", "active": 1})));
     }
     if let Some(changes) = changes(&now, &coming) {
         call.beside.push(("changes", json!(changes)));
@@ -179,8 +178,15 @@ fn create(call: &mut Call<'_>) -> Result<Value, Fail> {
     if all.contains_key(&name) {
         return Err(Fail::parameter("iface", "interface already exists"));
     }
-    let options = given(call);
+    let mut options = given(call);
     check(&all, &name, &options)?;
+    // `eno1.5` says by its name what it is part of.
+    if options.get("type").is_some_and(|kind| kind == "vlan")
+        && let Some((device, tag)) = name.split_once('.')
+    {
+        options.entry("vlan-raw-device".into()).or_insert_with(|| device.to_owned());
+        options.entry("vlan-id".into()).or_insert_with(|| tag.to_owned());
+    }
     all.insert(name, options);
     store(call, all);
     Ok(Value::Null)

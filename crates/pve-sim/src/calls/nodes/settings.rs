@@ -22,7 +22,10 @@ pub(super) fn handler(verb: &str, path: &str) -> Option<Plain> {
         ("GET", "/config") => config,
         ("PUT", "/config") => set_config,
         ("GET", "/subscription") => subscription,
-        ("POST" | "PUT" | "DELETE", "/subscription") => |_| Ok(Value::Null),
+        ("PUT", "/subscription") => set_subscription,
+        ("DELETE", "/subscription") => end_subscription,
+        // Asks the shop again, which is not there.
+        ("POST", "/subscription") => |_| Ok(Value::Null),
         ("POST", "/wakeonlan") => wake,
         _ => return None,
     })
@@ -118,12 +121,38 @@ fn set_config(call: &mut Call<'_>) -> Result<Value, Fail> {
     })
 }
 
+/// With a key it is a valid one: the shop that tells is not there. What the
+/// levels are called is from memory.
 fn subscription(call: &mut Call<'_>) -> Result<Value, Fail> {
     let id = sha1(call.params.node().as_bytes())[..32].to_uppercase();
+    let url = "https://www.proxmox.com/en/proxmox-virtual-environment/pricing";
+    let Some(key) = node(call).settings.subscription.clone() else {
+        return Ok(json!({
+            "status": "notfound", "message": "There is no subscription key", "serverid": id,
+            "url": url,
+        }));
+    };
+    let (sockets, level) = (key.get(3..4).unwrap_or("1"), key.get(4..5).unwrap_or("c"));
+    let name = match level {
+        "b" => "Basic",
+        "s" => "Standard",
+        "p" => "Premium",
+        _ => "Community",
+    };
     Ok(json!({
-        "status": "notfound", "message": "There is no subscription key", "serverid": id,
-        "url": "https://www.proxmox.com/en/proxmox-virtual-environment/pricing",
+        "status": "active", "key": key, "level": level, "serverid": id, "url": url,
+        "sockets": sockets.parse::<u32>().unwrap_or(1), "checktime": call.world.now.as_secs(),
+        "productname": format!("Proxmox VE {name} Subscription {sockets} CPUs/year"),
     }))
+}
+
+fn set_subscription(call: &mut Call<'_>) -> Result<Value, Fail> {
+    let key = call.params.text("key").trim().to_owned();
+    change(call, |settings| settings.subscription = Some(key))
+}
+
+fn end_subscription(call: &mut Call<'_>) -> Result<Value, Fail> {
+    change(call, |settings| settings.subscription = None)
 }
 
 fn wake(call: &mut Call<'_>) -> Result<Value, Fail> {

@@ -60,9 +60,13 @@ pub(crate) fn clone(call: &mut Call<'_>) -> Result<Value, Fail> {
     if let Some(target) = &target
         && !shared
     {
-        return Err(Fail::new(format!(
-            "can't clone VM to node '{target}' (VM uses local storage)"
-        )));
+        let text = match call.params.get("storage") {
+            Some(storage) if !copies.iter().all(|copy| copy.key.1.is_empty()) => {
+                format!("can't clone to non-shared storage '{storage}'")
+            }
+            _ => format!("can't clone VM to node '{target}' (VM uses local storage)"),
+        };
+        return Err(Fail::new(text));
     }
     if call.world.guests.contains_key(&newid) {
         return Err(Fail::new(format!("unable to create VM {newid}: config file already exists")));

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::check_skiplock;
 use super::drives::is_owned;
+use crate::calls::cluster;
 use crate::engine::Call;
 use crate::fail::Fail;
 use crate::tasks::{Done, Op, Step, Work};
@@ -21,13 +22,17 @@ pub(crate) fn destroy(call: &mut Call<'_>) -> Result<Value, Fail> {
     if guest.config.get("protection").is_some_and(|value| value == "1") {
         return Err(Fail::new(format!("can't remove VM {vmid} - protection mode enabled")));
     }
-    if guest.process.is_some() {
-        return Err(Fail::new(format!("VM {vmid} is running - destroy failed")));
-    }
     let purge = call.params.flag("purge");
     if !purge && call.world.ha_resource(vmid).is_some() {
         let text = "used in HA resources and purge parameter not set.";
         return Err(Fail::new(format!("unable to remove VM {vmid} - {text}")));
+    }
+    if let Some(job) = cluster::replication::job_of(call.world, vmid).filter(|_| !purge) {
+        let text = format!("There is a replication job '{job}' for guest '{vmid}'");
+        return Err(Fail::new(format!("{text} - Please remove that first.")));
+    }
+    if guest.process.is_some() {
+        return Err(Fail::new(format!("VM {vmid} is running - destroy failed")));
     }
     let unreferenced = call.params.flag("destroy-unreferenced-disks");
     let work = Destroy { node, vmid, skiplock, purge, unreferenced, volumes: Vec::new() };

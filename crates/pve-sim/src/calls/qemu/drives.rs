@@ -83,7 +83,7 @@ pub(crate) fn plan(call: &Call<'_>, device: &str, text: &str) -> Result<Plan, Fa
         }
         (_, Some(_), None) => Source::Empty,
         _ => {
-            check_existing(call.world, node, found.is_files(), rest, &drive.volume)?;
+            check_existing(call.world, node, found, rest, &drive.volume)?;
             return Ok(keep);
         }
     };
@@ -122,12 +122,21 @@ fn only_root(call: &Call<'_>) -> Result<(), Fail> {
 fn check_existing(
     world: &World,
     node: &str,
-    files: bool,
+    storage: &Storage,
     name: &str,
     volume: &str,
 ) -> Result<(), Fail> {
-    if files && !name.contains('/') {
-        return Err(Fail::new(format!("unable to parse directory volume name '{name}'")));
+    // The plug-ins' `parse_volname`; those of lvm, zfs and rbd from memory.
+    let disk = name.starts_with("vm-") || name.starts_with("base-");
+    let (kind, named) = match storage.kind.as_str() {
+        _ if storage.is_files() => ("directory", name.contains('/')),
+        "lvm" | "lvmthin" => ("lvm", disk),
+        "zfspool" | "zfs" => ("zfs", disk),
+        "rbd" => ("rbd", disk),
+        _ => ("", true),
+    };
+    if !named {
+        return Err(Fail::new(format!("unable to parse {kind} volume name '{name}'")));
     }
     let key = world.key_of(node, volume);
     match key.and_then(|key| world.volumes.get(&key).map(|_| ())) {
@@ -231,8 +240,11 @@ pub(crate) fn cloudinit_name(storage: &Storage, vmid: u32) -> String {
 fn import_size(world: &World, node: &str, storage: &Storage, from: &str) -> Result<u64, String> {
     let volume = world.key_of(node, from).and_then(|key| world.volumes.get(&key));
     let name = from.split_once(':').map_or(from, |(_, name)| name);
+    // Where the source is, not where the disk goes.
+    let storage =
+        from.split_once(':').and_then(|(id, _)| world.storages.get(id)).unwrap_or(storage);
     volume
-        .map(|volume| volume.size)
+        .map(|volume| volume.disk.unwrap_or(volume.size))
         .ok_or_else(|| format!("failed to stat '{}/{name}'", storage.path()))
 }
 

@@ -182,7 +182,11 @@ pub(crate) fn check_option_rights(
 fn only_root(key: &str, value: &str) -> Option<Fail> {
     let device = key.trim_end_matches(|c: char| c.is_ascii_digit());
     let text = match device {
-        "args" | "lock" => format!("only root can set '{key}' config"),
+        // What is in no group of `check_vm_modify_config_perm`.
+        "args" | "lock" | "affinity" | "arch" | "hookscript" | "ivshmem" | "hugepages"
+        | "keephugepages" | "spice_enhancements" | "amd-sev" | "intel-tdx" => {
+            format!("only root can set '{key}' config")
+        }
         "serial" | "parallel" if value.starts_with("/dev/") => {
             format!("only root can set '{key}' config for real devices")
         }

@@ -33,11 +33,16 @@ const NOT_OPTIONS: &[&str] = &[
 
 /// The options among parameters.
 pub(crate) fn of(params: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    params
-        .iter()
-        .filter(|(key, _)| !NOT_OPTIONS.contains(&key.as_str()))
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect()
+    let kept = params.iter().filter(|(key, _)| !NOT_OPTIONS.contains(&key.as_str()));
+    let mut given: BTreeMap<String, String> =
+        kept.map(|(key, value)| (key.clone(), value.clone())).collect();
+    // `cdrom` is another name of a medium in ide2; beside ide2 it is checked later.
+    if !given.contains_key("ide2")
+        && let Some(medium) = given.remove("cdrom")
+    {
+        given.insert("ide2".into(), format!("{medium},media=cdrom"));
+    }
+    given
 }
 
 /// The privilege that setting an option needs. Source: `check_vm_modify_config_perm`.

@@ -149,6 +149,13 @@ pub(crate) fn suspend(call: &mut Call<'_>) -> Result<Value, Fail> {
 
 /// `POST …/status/resume`
 pub(crate) fn resume(call: &mut Call<'_>) -> Result<Value, Fail> {
+    let (node, vmid) = target(call);
+    let guest = call.world.vm(&node, vmid).ok();
+    if guest.is_some_and(|guest| guest.lock() == Some(super::hibernate::LOCK)) {
+        // What sleeps on a disk is started again.
+        let work = Start { node, vmid, skiplock: true };
+        return Ok(call.task("qmresume", &vmid.to_string(), work));
+    }
     let (_, vmid) = running(call)?;
     Ok(call.task("qmresume", &vmid.to_string(), Switch { vmid, what: What::Pause(false) }))
 }

@@ -69,7 +69,8 @@ fn show(world: &World, storage: &Storage, digest: &str) -> Value {
             row[name] = typed(world, "/storage", name, text);
         }
     }
-    if storage.shared && !kinds::of(&storage.kind).shared {
+    // Kinds that are always shared say so, too (Proxmox's `parse_config`, from memory).
+    if storage.shared {
         row["shared"] = json!(1);
     }
     if !storage.enabled {

@@ -24,8 +24,8 @@ pub(super) fn handler(verb: &str, path: &str) -> Option<Plain> {
 struct Download {
     url: String,
     file: Incoming,
-    /// The size, once it is there.
-    fetched: Option<u64>,
+    /// The size and the first bytes, once it is there.
+    fetched: Option<(u64, Vec<u8>)>,
 }
 
 impl Work for Download {
@@ -35,9 +35,9 @@ impl Work for Download {
     }
 
     fn effects(&mut self, world: &mut World, _log: &mut Vec<String>) -> Result<Vec<Op>, String> {
-        match self.fetched {
+        match &self.fetched {
             None => Ok(vec![Op::Fetch { url: self.url.clone() }]),
-            Some(size) => Ok(self.file.ops(world, size)),
+            Some((size, _)) => Ok(self.file.ops(world, *size)),
         }
     }
 
@@ -51,11 +51,12 @@ impl Work for Download {
             self.file.check_sum(&fetched.digests)?;
             self.file.check_image(&fetched.head, &format!("{}.tmp", self.file.key.2))?;
             log.push(format!("download of '{}' to '{}' finished", self.url, self.file.key.2));
-            self.fetched = Some(fetched.size);
+            self.fetched = Some((fetched.size, fetched.head.clone()));
             // The backend makes an imported disk in a second step.
             return Ok(Step::Again(std::time::Duration::ZERO));
         }
-        self.file.put(world, self.fetched.unwrap_or_default());
+        let (size, head) = self.fetched.take().unwrap_or_default();
+        self.file.put(world, size, &head);
         Ok(Step::Done)
     }
 }
