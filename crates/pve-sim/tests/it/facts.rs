@@ -401,7 +401,7 @@ async fn fact_50_a_stale_digest_changes_nothing_anywhere() {
             "/access/domains",
             "realm=corp&type=ldap&base_dn=dc%3Dx&user_attr=uid&server1=localhost",
         ),
-        ("POST", "/cluster/ha/resources", "sid=vm:500"),
+        ("POST", "/cluster/ha/resources", "sid=vm:500&state=ignored"),
         ("POST", "/cluster/replication", "id=500-0&type=local&target=pve2"),
         ("POST", "/cluster/metrics/server/graph", "type=graphite&server=10.0.0.9&port=2003"),
         ("POST", "/cluster/sdn/zones", "zone=zone1&type=simple"),

@@ -206,3 +206,29 @@ async fn ceph_is_not_installed() {
         assert_eq!(line, "500 binary not installed: /usr/bin/ceph-mon", "{path}");
     }
 }
+
+#[tokio::test]
+async fn the_guest_of_a_resource_comes_into_its_wanted_state() {
+    let client = default().await;
+    guest(&client, "scsi0=local:1").await;
+    let status = "/nodes/pve1/qemu/500/status";
+    let is = async |expected: &str| {
+        client.simulator.settle().await;
+        assert_eq!(client.get(&format!("{status}/current")).await.data()["status"], expected);
+    };
+    let wanted = async || client.get("/cluster/ha/resources/vm:500").await.data()["state"].clone();
+    client.post("/cluster/ha/resources", "sid=vm:500&state=started").await.data();
+    is("running").await;
+    let managed = client.delete("/nodes/pve1/qemu/500").await.line();
+    assert!(managed.contains("used in HA resources and purge parameter not set"), "{managed}");
+    client.put("/cluster/ha/resources/vm:500", "state=stopped").await.data();
+    is("stopped").await;
+    assert_eq!(client.task("POST", &format!("{status}/start"), "").await, "OK");
+    assert_eq!(wanted().await, "started");
+    assert_eq!(client.task("POST", &format!("{status}/stop"), "").await, "OK");
+    assert_eq!(wanted().await, "stopped");
+    client.post("/cluster/ha/resources", "sid=ct:300&state=started").await.data();
+    client.simulator.settle().await;
+    let row = client.get("/nodes/pve1/lxc/300/status/current").await.data();
+    assert_eq!(row["status"], "running");
+}

@@ -242,7 +242,7 @@ async fn a_snapshot_with_memory_has_a_state_volume_and_its_rollback_runs() {
 async fn a_guest_of_high_availability_goes_only_with_purge() {
     let ct = GuestSeed { container: true, ..GuestSeed::new(310, "ct") };
     let client = start(builder().storage(StorageSeed::new("store2", "dir")).guest(ct)).await;
-    client.post("/cluster/ha/resources", "sid=ct%3A310").await.data();
+    client.post("/cluster/ha/resources", "sid=ct%3A310&state=stopped").await.data();
     let refused = client.delete("/nodes/pve1/lxc/310").await;
     assert_eq!(
         refused.line(),

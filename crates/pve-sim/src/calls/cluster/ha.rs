@@ -1,11 +1,14 @@
-//! `/cluster/ha`: resources, status, groups (7 and 8) and rules (9). Nothing
-//! here acts on guests; the records are kept and shown.
+//! `/cluster/ha`: resources, status, groups (7 and 8) and rules (9).
+//!
+//! A resource's guest is started or stopped when its wanted state is set, at
+//! once and not after the manager's next rounds; nothing is moved or fenced.
 
 use serde_json::{Value, json};
 
 use super::directory;
 use crate::calls::Plain;
 use crate::calls::sections::{Act, Spec, words};
+use crate::calls::{lxc, qemu};
 use crate::engine::Call;
 use crate::fail::Fail;
 use crate::schema::Version;
@@ -155,7 +158,40 @@ fn add(call: &mut Call<'_>) -> Result<Value, Fail> {
     }
     section.kind = kind.to_owned();
     check(call, &mut section)?;
-    RESOURCES.insert(call, &id, section)
+    let answer = RESOURCES.insert(call, &id, section)?;
+    act(call, &id);
+    Ok(answer)
+}
+
+/// Brings the guest of a resource into its wanted state.
+fn act(call: &mut Call<'_>, id: &str) {
+    let section = call.world.sections.get(HA_RESOURCES, id);
+    let state = section.and_then(|section| section.values.get("state"));
+    let start = match state.map_or("started", String::as_str) {
+        "started" => true,
+        "stopped" | "disabled" => false,
+        _ => return,
+    };
+    let vmid = id.split_once(':').and_then(|(_, vmid)| vmid.parse().ok()).unwrap_or(0);
+    let Some(guest) = call.world.guests.get(&vmid) else { return };
+    if guest.process.is_some() == start || guest.is_template() {
+        return;
+    }
+    let (kind, node) = (guest.kind, guest.node.clone());
+    match kind {
+        Kind::Qemu => qemu::status::managed(call, &node, vmid, start),
+        Kind::Lxc => lxc::status::managed(call, &node, vmid, start),
+    }
+}
+
+/// A managed guest that somebody starts or stops is wanted so from then on.
+pub(crate) fn wanted(call: &mut Call<'_>, vmid: u32, state: &str) {
+    let Some((id, _)) = call.world.ha_resource(vmid) else { return };
+    if let Some(section) = call.world.sections.get_mut(HA_RESOURCES, &id)
+        && section.values.get("state").is_none_or(|state| state != "ignored")
+    {
+        section.values.insert("state".into(), state.to_owned());
+    }
 }
 
 fn update(call: &mut Call<'_>) -> Result<Value, Fail> {
@@ -171,6 +207,7 @@ fn update(call: &mut Call<'_>) -> Result<Value, Fail> {
         section.values.retain(|name, _| !gone.contains(&name.as_str()));
         section.values.extend(given.values);
     }
+    act(call, &id);
     Ok(Value::Null)
 }
 

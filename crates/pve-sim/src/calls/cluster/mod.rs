@@ -9,7 +9,7 @@ use crate::schema::Version;
 
 mod acme;
 mod config;
-mod ha;
+pub(crate) mod ha;
 mod jobs;
 mod log;
 mod mapping;

@@ -20,7 +20,7 @@ pub(crate) mod options;
 mod relocate;
 mod resize;
 pub(crate) mod rights;
-mod status;
+pub(crate) mod status;
 mod template;
 pub(crate) mod volumes;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{config, figures};
+use crate::calls::cluster::ha;
 use crate::engine::Call;
 use crate::fail::Fail;
 use crate::schema::{Version, split_index};
@@ -43,6 +44,13 @@ fn begin(call: &mut Call<'_>, kind: &str, what: What) -> Result<Value, Fail> {
     Ok(call.task(kind, &vmid.to_string(), Change { node, vmid, skiplock, what }))
 }
 
+/// What the resource manager does: starts or stops a container where it is.
+pub(crate) fn managed(call: &mut Call<'_>, node: &str, vmid: u32, start: bool) {
+    let (kind, what) = if start { ("vzstart", What::Start) } else { ("vzshutdown", What::Stop) };
+    let work = Change { node: node.to_owned(), vmid, skiplock: false, what };
+    call.task_on(node, kind, &vmid.to_string(), work);
+}
+
 fn is_running(call: &Call<'_>) -> bool {
     let guest = call.world.ct(call.params.node(), call.params.vmid());
     guest.is_ok_and(|guest| guest.process.is_some())
@@ -60,12 +68,14 @@ pub(crate) fn start(call: &mut Call<'_>) -> Result<Value, Fail> {
     if is_running(call) {
         return Err(Fail::new(format!("CT {} already running", call.params.vmid())));
     }
+    ha::wanted(call, call.params.vmid(), "started");
     begin(call, "vzstart", What::Start)
 }
 
 /// `POST …/status/stop`
 pub(crate) fn stop(call: &mut Call<'_>) -> Result<Value, Fail> {
     require_running(call)?;
+    ha::wanted(call, call.params.vmid(), "stopped");
     begin(call, "vzstop", What::Stop)
 }
 

@@ -26,7 +26,7 @@ mod migrate;
 mod monitor;
 pub(crate) mod options;
 mod reassign;
-mod status;
+pub(crate) mod status;
 mod template;
 
 pub(crate) use clone::{new_mac, new_uuid};

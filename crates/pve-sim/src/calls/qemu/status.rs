@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{check_skiplock, figures, not_found, qmp_status};
+use crate::calls::cluster::ha;
 use crate::engine::Call;
 use crate::fail::Fail;
 use crate::schema::{Version, split_index};
@@ -90,10 +91,21 @@ fn running(call: &Call<'_>) -> Result<(String, u32), Fail> {
     Ok((node, vmid))
 }
 
+/// What the resource manager does: starts or stops a machine where it is.
+pub(crate) fn managed(call: &mut Call<'_>, node: &str, vmid: u32, start: bool) {
+    let (home, id) = (node.to_owned(), vmid.to_string());
+    if start {
+        call.task_on(node, "qmstart", &id, Start { node: home, vmid, skiplock: false });
+    } else {
+        call.task_on(node, "qmstop", &id, Stop { node: home, vmid, skiplock: false });
+    }
+}
+
 /// `POST …/status/start`
 pub(crate) fn start(call: &mut Call<'_>) -> Result<Value, Fail> {
     let skiplock = check_skiplock(call)?;
     let (node, vmid) = target(call);
+    ha::wanted(call, vmid, "started");
     Ok(call.task("qmstart", &vmid.to_string(), Start { node, vmid, skiplock }))
 }
 
@@ -101,6 +113,7 @@ pub(crate) fn start(call: &mut Call<'_>) -> Result<Value, Fail> {
 pub(crate) fn stop(call: &mut Call<'_>) -> Result<Value, Fail> {
     let skiplock = check_skiplock(call)?;
     let (node, vmid) = target(call);
+    ha::wanted(call, vmid, "stopped");
     Ok(call.task("qmstop", &vmid.to_string(), Stop { node, vmid, skiplock }))
 }
 
