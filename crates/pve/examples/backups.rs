@@ -8,7 +8,7 @@
 use std::error::Error;
 
 use pve::Client;
-use pve::models::{BackupOptions, RestoreOptions, Server, Volume};
+use pve::models::{Backup, BackupOptions, RestoreOptions, Server};
 
 #[allow(dead_code, reason = "not every example needs all of it")]
 mod support;
@@ -25,7 +25,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Backs a machine up and finds the backup.
-pub async fn backup(server: &mut Server, storage: &str) -> Result<Volume, Box<dyn Error>> {
+pub async fn backup(server: &mut Server, storage: &str) -> Result<Backup, Box<dyn Error>> {
     for image in server.disk_images().await? {
         println!("{}: {:?} bytes", image.volid(), image.size());
     }
@@ -46,7 +46,7 @@ pub async fn backup(server: &mut Server, storage: &str) -> Result<Volume, Box<dy
 pub async fn restore(
     client: &Client,
     server: &Server,
-    backup: &Volume,
+    backup: &Backup,
 ) -> Result<Server, Box<dyn Error>> {
     let options = RestoreOptions { unique: true, ..Default::default() };
     let id = Server::next_id(client).await?;

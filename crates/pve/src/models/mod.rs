@@ -33,6 +33,7 @@
 //! [`Client::node`](crate::Client::node) and its neighbours.
 
 mod attributes;
+mod backup;
 mod device;
 mod disk;
 mod firewall;
@@ -50,6 +51,7 @@ mod task;
 mod wait;
 
 pub use attributes::Attributes;
+pub use backup::Backup;
 pub use device::{Controller, DeviceId, Release};
 pub use disk::{Disk, MountPoint};
 pub use firewall::Firewall;

@@ -242,6 +242,16 @@ impl Volume {
         Self { client: client.clone(), node: node.to_owned(), entry: typed, attributes }
     }
 
+    /// The client.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The node by which it is reached.
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
     /// Its id: `local:iso/debian.iso`.
     pub fn volid(&self) -> &str {
         &self.entry.volid

@@ -257,6 +257,9 @@ async fn machines_come_back_from_backups() {
         assert!(backup.is_backup() && backup.is_protected());
         assert_eq!(backup.vmid(), Some(id(500)));
         assert_eq!(backup.notes(), Some("old, before the upgrade"));
+        assert_eq!(backup.is_of_server(), Some(true));
+        let configuration = backup.configuration().await.unwrap();
+        assert!(configuration.contains("name: old"), "{configuration}");
         assert!(lab.volumes().contains(&format!("pve1/{}", backup.volid())));
         let change = pve::qemu::ConfigChange::new().set("cores", 7);
         server.update(&change).await.unwrap();

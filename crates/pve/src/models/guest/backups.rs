@@ -1,7 +1,7 @@
 //! Disk images, backups, and guests that come back from them.
 
 use super::{Guest, GuestKind};
-use crate::models::{Operation, Storage, Volume};
+use crate::models::{Backup, Operation, Storage, Volume};
 use crate::resource::Resource;
 use crate::{Client, Error, Params, VmId};
 
@@ -80,8 +80,9 @@ impl<K: GuestKind> Guest<K> {
     ///
     /// # Errors
     /// As [`Client::request`].
-    pub async fn backups(&self) -> Result<Vec<Volume>, Error> {
-        let mut backups = self.content("backup").await?;
+    pub async fn backups(&self) -> Result<Vec<Backup>, Error> {
+        let mut backups: Vec<Backup> =
+            self.content("backup").await?.into_iter().filter_map(Backup::new).collect();
         backups.sort_by_key(|volume| (volume.created(), volume.volid().to_owned()));
         Ok(backups)
     }
