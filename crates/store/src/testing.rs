@@ -2,6 +2,10 @@
 //! that goes away with the process.
 #![allow(clippy::expect_used, reason = "a test cannot go on without its data base")]
 
+mod copies;
+
+pub use copies::{InstanceCopy, native_of, replace_by_copies};
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};

@@ -10,8 +10,7 @@ use client::Client;
 use client::wire::{CreateInstance, OperationState};
 use e2e::served::{Server, Site};
 use pve_sim::{GuestSeed, NodeSeed, Simulator, StorageSeed, TaskDurations};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{Connection as _, Row as _};
+use store::testing::{InstanceCopy, native_of, replace_by_copies};
 
 /// What the provider may do at once: more than any bench asks for.
 const SETTINGS: &str = "templates = { name = \"debian\" }\n\
@@ -94,7 +93,7 @@ impl Fleet {
         first.server.terminate().await?;
         let dump = first.simulator.dump();
         let data_base = first.site.state().join("innkeeper.db");
-        let native = read_native(&data_base, &id).await?;
+        let native: serde_json::Value = serde_json::from_str(&native_of(&data_base, &id).await?)?;
         let vmid = native["vmid"].as_u64().context("no vmid")?;
         let config = &dump["guests"][format!("{vmid:09}")]["config"];
         let config = config.as_object().context("the dump holds no configuration")?;
@@ -111,7 +110,8 @@ impl Fleet {
             guest
         });
         let simulator = cluster(guests.collect(), Duration::ZERO).await?;
-        copy_rows(&data_base, &id, vmid, uuid, &copies).await?;
+        let rows: Vec<_> = copies.iter().map(|copy| copy.row(vmid, uuid)).collect();
+        replace_by_copies(&data_base, &id, "guest-0", &rows).await?;
         let site = Site::new(&simulator, simulator.token(), SETTINGS)?;
         copy_folder(&first.site.state(), &site.state())?;
         let ids = copies.into_iter().map(|copy| copy.id).collect();
@@ -136,54 +136,18 @@ impl Copy {
             uuid: format!("0b1e0000-0000-4000-8000-{index:012x}"),
         }
     }
-}
 
-async fn connect(data_base: &Path) -> Result<SqliteConnection> {
-    let options = SqliteConnectOptions::new().filename(data_base);
-    Ok(SqliteConnection::connect_with(&options).await?)
-}
-
-async fn read_native(data_base: &Path, id: &str) -> Result<serde_json::Value> {
-    let mut connection = connect(data_base).await?;
-    let select = "SELECT native FROM instances WHERE id = $1";
-    let row = sqlx::query(select).bind(id).fetch_one(&mut connection).await?;
-    let native: String = row.try_get(0)?;
-    connection.close().await?;
-    Ok(serde_json::from_str(&native)?)
-}
-
-/// Puts the copies' rows in place of the first one's.
-async fn copy_rows(
-    data_base: &Path,
-    first: &str,
-    vmid: u64,
-    uuid: &str,
-    copies: &[Copy],
-) -> Result<()> {
-    let mut connection = connect(data_base).await?;
-    let mut tx = connection.begin().await?;
-    let keep = "CREATE TEMP TABLE first AS SELECT * FROM instances WHERE id = $1";
-    sqlx::query(keep).bind(first).execute(&mut *tx).await?;
-    sqlx::query("DELETE FROM instances").execute(&mut *tx).await?;
-    for copy in copies {
-        sqlx::query("CREATE TEMP TABLE copy AS SELECT * FROM first").execute(&mut *tx).await?;
-        let rename = "UPDATE copy SET id = $1, name = $2, spec = replace(spec, 'guest-0', $2),
-            native = replace(replace(native, $3, $4), $5, $6)";
-        sqlx::query(rename)
-            .bind(&copy.id)
-            .bind(&copy.name)
-            .bind(vmid.to_string())
-            .bind(copy.vmid.to_string())
-            .bind(uuid)
-            .bind(&copy.uuid)
-            .execute(&mut *tx)
-            .await?;
-        sqlx::query("INSERT INTO instances SELECT * FROM copy").execute(&mut *tx).await?;
-        sqlx::query("DROP TABLE copy").execute(&mut *tx).await?;
+    /// Its row, made from that of the first.
+    fn row(&self, vmid: u64, uuid: &str) -> InstanceCopy {
+        InstanceCopy {
+            id: self.id.clone(),
+            name: self.name.clone(),
+            native: [
+                (vmid.to_string(), self.vmid.to_string()),
+                (uuid.to_owned(), self.uuid.clone()),
+            ],
+        }
     }
-    tx.commit().await?;
-    connection.close().await?;
-    Ok(())
 }
 
 fn copy_folder(from: &Path, to: &Path) -> Result<()> {
