@@ -172,14 +172,14 @@ torture! {
     long_create_with_medium_over_proxmox: MediaWorld, CreateFull;
     long_delete_with_medium_over_proxmox: MediaWorld, DeleteRunning;
     long_drop_seed_over_proxmox: MediaWorld, DropSeed;
-    edit_over_proxmox: ProxmoxWorld, Edit;
-    discard_over_proxmox: ProxmoxWorld, Discard;
+    long_edit_over_proxmox: ProxmoxWorld, Edit;
+    long_discard_over_proxmox: ProxmoxWorld, Discard;
     create_bare_over_proxmox: ProxmoxWorld, CreateBare;
     create_full_over_proxmox: ProxmoxWorld, CreateFull;
     start_over_proxmox: ProxmoxWorld, Start;
     stop_over_proxmox: ProxmoxWorld, Stop;
     shutdown_over_proxmox: ProxmoxWorld, Shutdown;
-    reboot_over_proxmox: ProxmoxWorld, Reboot;
+    long_reboot_over_proxmox: ProxmoxWorld, Reboot;
     delete_running_over_proxmox: ProxmoxWorld, DeleteRunning;
     delete_stopped_over_proxmox: ProxmoxWorld, DeleteStopped;
     delete_failed_over_proxmox: ProxmoxWorld, DeleteFailed;
