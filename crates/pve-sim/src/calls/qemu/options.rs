@@ -36,7 +36,7 @@ pub(crate) fn of(params: &BTreeMap<String, String>) -> BTreeMap<String, String> 
     let kept = params.iter().filter(|(key, _)| !NOT_OPTIONS.contains(&key.as_str()));
     let mut given: BTreeMap<String, String> =
         kept.map(|(key, value)| (key.clone(), value.clone())).collect();
-    // `cdrom` is another name of a medium in ide2; beside ide2 it is checked later.
+    // `cdrom` is another name of a medium in ide2. Beside ide2, which Proxmox refuses, it stays as it is.
     if !given.contains_key("ide2")
         && let Some(medium) = given.remove("cdrom")
     {
